@@ -1,0 +1,1 @@
+//! Observability for food-delivery services.
