@@ -1,0 +1,120 @@
+//! Time is a room: nothing else in the crate reads the system's clocks.
+//!
+//! Durations come from the monotonic clock, timestamps from the wall clock; the two are never
+//! mixed, so a wall clock that jumps changes no latency.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Where a [`Telemetry`](crate::Telemetry) takes its time from.
+///
+/// The default is the system's clocks; a test hands in a [`ManualClock`].
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(Arc<Hands>),
+}
+
+#[derive(Debug)]
+struct Hands {
+    origin: Instant,
+    advanced_nanos: AtomicU64,
+    wall: Mutex<SystemTime>,
+}
+
+impl Clock {
+    /// The system's monotonic and wall clocks.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The monotonic clock.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        match &self.0 {
+            Source::System => Instant::now(),
+            Source::Manual(hands) => {
+                hands.origin + Duration::from_nanos(hands.advanced_nanos.load(Ordering::Relaxed))
+            }
+        }
+    }
+
+    /// The wall clock.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+    pub(crate) fn wall(&self) -> SystemTime {
+        match &self.0 {
+            Source::System => SystemTime::now(),
+            Source::Manual(hands) => *hands.wall.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+/// A clock that moves only when it is told to.
+///
+/// ```
+/// use orderscope::clock::ManualClock;
+/// use std::time::{Duration, SystemTime};
+///
+/// let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH);
+/// let telemetry = orderscope::Telemetry::builder("orders").clock(hands.clock()).build()?;
+/// hands.advance(Duration::from_secs(60));
+/// # drop(telemetry);
+/// # Ok::<(), orderscope::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Hands>);
+
+impl ManualClock {
+    /// A clock whose wall time is `wall` until it is moved.
+    pub fn starting_at(wall: SystemTime) -> Self {
+        Self(Arc::new(Hands {
+            origin: Clock::system().now(),
+            advanced_nanos: AtomicU64::new(0),
+            wall: Mutex::new(wall),
+        }))
+    }
+
+    /// The [`Clock`] to hand to a builder. All clones move together.
+    pub fn clock(&self) -> Clock {
+        Clock(Source::Manual(Arc::clone(&self.0)))
+    }
+
+    /// Moves the monotonic and the wall clock on by `by`.
+    pub fn advance(&self, by: Duration) {
+        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.0.advanced_nanos.fetch_add(nanos, Ordering::Relaxed);
+        let mut wall = self.0.wall.lock().unwrap_or_else(PoisonError::into_inner);
+        *wall = wall.checked_add(by).unwrap_or(*wall);
+    }
+
+    /// Sets the wall clock alone, as a time server or an operator does.
+    pub fn set_wall(&self, wall: SystemTime) {
+        *self.0.wall.lock().unwrap_or_else(PoisonError::into_inner) = wall;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_set_back_leaves_the_monotonic_one_alone() {
+        let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1000));
+        let clock = hands.clock();
+        let before = clock.now();
+        hands.advance(Duration::from_secs(5));
+        hands.set_wall(SystemTime::UNIX_EPOCH);
+        assert_eq!(clock.now() - before, Duration::from_secs(5));
+        assert_eq!(clock.wall(), SystemTime::UNIX_EPOCH);
+    }
+}
