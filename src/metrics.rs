@@ -1,0 +1,42 @@
+//! What can be summed: counters, up-down counters, gauges and histograms, in one storage that
+//! both wire formats read.
+//!
+//! Recording takes no lock, allocates nothing and returns no error. What is bounded:
+//!
+//! | bound | default | beyond it |
+//! | --- | --- | --- |
+//! | attribute sets of one instrument | 2,000 | one more set, `otel_metric_overflow="true"`; counted in `orderscope.series.overflowed` |
+//! | instruments of the `metrics` facade | 2,000 | refused; counted in `orderscope.instruments.refused{reason="limit"}` |
+//! | bytes over all series | 32 MiB | as the first line |
+//! | length of a name | 255 bytes | refused (`reason="invalid_name"`) |
+//! | length of an attribute's value | 1,024 bytes | cut at a character; counted in `orderscope.values.truncated` |
+//!
+//! Two instruments whose Prometheus names would collide are one too many: the second is refused
+//! and counted (`reason="name_collision"`), as is one with a label that Prometheus reserves: `le`
+//! on a histogram, or a name that begins with `__` (`reason="reserved_label"`). A gauge or a
+//! histogram refuses NaN and infinities (`orderscope.values.refused`).
+
+mod counter;
+mod descriptor;
+mod exemplar;
+mod gauge;
+mod histogram;
+mod insert_only;
+mod instrument;
+mod labels;
+mod naming;
+mod recorder;
+mod registry;
+mod shards;
+
+pub use descriptor::{Descriptor, Kind, Unit};
+pub(crate) use {
+    counter::{Counter, UpDownCounter},
+    exemplar::{Exemplar, TraceRef},
+    histogram::{Histogram, HistogramReading},
+    insert_only::InsertOnlyMap,
+    instrument::{Family, Instrument, Series, Storage},
+    naming::ends_in_unit,
+    recorder::Recorder,
+    registry::{Limits, Registry},
+};

@@ -1,0 +1,120 @@
+//! Sums: sharded integers, and sums that somebody else keeps and we read.
+
+use super::shards;
+use crossbeam_utils::CachePadded;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+/// A sum that only grows.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    shards: Box<[CachePadded<AtomicU64>]>,
+    /// Serialises [`absolute`](Self::absolute), which reads before it adds.
+    absolute: Mutex<()>,
+}
+
+impl Counter {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..shards::count()).map(|_| Default::default()).collect(),
+            absolute: Mutex::new(()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, by: u64) {
+        self.shards[shards::mine(self.shards.len())].fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Raises the sum to `to`, unless it is there or beyond already.
+    pub(crate) fn absolute(&self, to: u64) {
+        let _one_at_a_time = self.absolute.lock().unwrap_or_else(PoisonError::into_inner);
+        self.add(to.saturating_sub(self.read()));
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.shards
+            .iter()
+            .map(|shard| shard.load(Ordering::Relaxed))
+            .fold(0, u64::wrapping_add)
+    }
+
+    pub(super) fn bytes() -> usize {
+        shards::count() * size_of::<CachePadded<AtomicU64>>()
+    }
+}
+
+/// A sum that grows and shrinks; what is added on one thread may be taken off on another.
+#[derive(Debug)]
+pub(crate) struct UpDownCounter {
+    shards: Box<[CachePadded<AtomicI64>]>,
+}
+
+impl UpDownCounter {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..shards::count()).map(|_| Default::default()).collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, by: i64) {
+        self.shards[shards::mine(self.shards.len())].fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> i64 {
+        self.shards
+            .iter()
+            .map(|shard| shard.load(Ordering::Relaxed))
+            .fold(0, i64::wrapping_add)
+    }
+}
+
+/// A sum that the operating system keeps; set at collection, never added to.
+#[derive(Debug, Default)]
+pub(crate) struct ObservedCounter(AtomicU64);
+
+impl ObservedCounter {
+    pub(crate) fn set(&self, to: f64) {
+        self.0.store(to.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_add_together_lose_nothing() {
+        let (counter, level) = (Counter::new(), UpDownCounter::new());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        counter.add(1);
+                        level.add(2);
+                        level.add(-1);
+                    }
+                });
+            }
+        });
+        assert_eq!(counter.read(), 80_000);
+        assert_eq!(level.read(), 80_000);
+    }
+
+    #[test]
+    fn an_absolute_value_never_lowers_and_counts_on_from_there() {
+        let counter = Counter::new();
+        counter.add(5);
+        counter.absolute(100);
+        counter.absolute(50);
+        counter.add(1);
+        assert_eq!(counter.read(), 101);
+    }
+}

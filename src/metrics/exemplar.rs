@@ -1,0 +1,147 @@
+//! Exemplars: of the requests since the last scrape, the slowest of each series, by trace id.
+
+use crate::{
+    clock::Clock,
+    ids::{SpanId, TraceId},
+};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+/// The trace that a measurement was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TraceRef {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+}
+
+/// One measurement that stands for its series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exemplar {
+    pub(crate) trace: TraceRef,
+    pub(crate) value: f64,
+    pub(crate) at: SystemTime,
+    /// The index of the bucket that holds it.
+    pub(crate) bucket: usize,
+}
+
+/// What the instruments of one registry share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    clock: Clock,
+    /// Moves on at each collection; a slot is written again once it is behind.
+    epoch: AtomicU64,
+    pub(super) nan: AtomicU64,
+    pub(super) infinite: AtomicU64,
+    pub(super) truncated: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(Clock::default())
+    }
+}
+
+impl Shared {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            epoch: AtomicU64::new(1),
+            nan: AtomicU64::new(0),
+            infinite: AtomicU64::new(0),
+            truncated: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn next_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether `value` is a number; what is not is counted.
+    #[inline]
+    pub(super) fn accepts(&self, value: f64) -> bool {
+        if value.is_finite() {
+            return true;
+        }
+        let refused = if value.is_nan() {
+            &self.nan
+        } else {
+            &self.infinite
+        };
+        refused.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+/// Room for the exemplar of one series.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// Epoch and bucket of what is held: a later epoch, or a higher bucket within one, replaces
+    /// it. One load and one comparison decide, so most measurements stop there.
+    held: AtomicU64,
+    exemplar: Mutex<Option<Exemplar>>,
+}
+
+impl Slot {
+    #[inline]
+    pub(super) fn offer(
+        &self,
+        shared: &Shared,
+        bucket: usize,
+        trace: TraceRef,
+        value: impl FnOnce() -> f64,
+    ) {
+        let rank = shared.epoch.load(Ordering::Relaxed) << 16 | (bucket as u64 & 0xffff);
+        if rank > self.held.load(Ordering::Relaxed) {
+            self.replace(shared, rank, bucket, trace, value());
+        }
+    }
+
+    #[cold]
+    fn replace(&self, shared: &Shared, rank: u64, bucket: usize, trace: TraceRef, value: f64) {
+        // Whoever comes while another writes goes without: an exemplar is no count.
+        if let Ok(mut exemplar) = self.exemplar.try_lock() {
+            self.held.store(rank, Ordering::Relaxed);
+            *exemplar = Some(Exemplar {
+                trace,
+                value,
+                at: shared.clock.wall(),
+                bucket,
+            });
+        }
+    }
+
+    pub(super) fn read(&self) -> Option<Exemplar> {
+        self.exemplar.lock().map_or(None, |exemplar| *exemplar)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_since_the_last_collection_is_kept() {
+        let (shared, slot) = (Shared::default(), Slot::default());
+        let offer = |bucket: usize| {
+            let trace = TraceRef {
+                trace_id: TraceId::random(),
+                span_id: SpanId::random(),
+            };
+            slot.offer(&shared, bucket, trace, || bucket as f64);
+        };
+        let held = || slot.read().map(|exemplar| exemplar.bucket);
+        offer(3);
+        offer(7);
+        offer(5);
+        assert_eq!(held(), Some(7));
+        shared.next_epoch();
+        assert_eq!(held(), Some(7), "kept until a newer one comes");
+        offer(0);
+        assert_eq!(held(), Some(0));
+    }
+}

@@ -1,0 +1,304 @@
+//! One instrument and its series, capped in number and in bytes.
+
+use super::{
+    counter::{Counter, ObservedCounter, UpDownCounter},
+    descriptor::{Kind, Unit},
+    exemplar::Shared,
+    gauge::Gauge,
+    histogram::{Edges, Histogram, Scale},
+    labels::{Labels, Reserved},
+};
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+/// The attribute that marks the set where measurements beyond a cap are gathered, as the
+/// OpenTelemetry specification has it.
+const OVERFLOW: &str = "otel_metric_overflow";
+/// What a series costs beside its storage and its text: allocations, map entry, list entry.
+const SERIES_OVERHEAD: usize = 256;
+
+/// The value of one series.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    Counter(Arc<Counter>),
+    ObservedCounter(Arc<ObservedCounter>),
+    UpDownCounter(Arc<UpDownCounter>),
+    Gauge(Arc<Gauge>),
+    Histogram(Arc<Histogram>),
+}
+
+/// One attribute set of one instrument.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: Labels,
+    pub(crate) storage: Storage,
+}
+
+/// What an instrument makes a new series of.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    Counter,
+    ObservedCounter,
+    UpDownCounter,
+    Gauge,
+    Histogram(Arc<Edges>),
+}
+
+/// The bytes that all series of a registry may take together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    spent: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            spent: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let add = |spent: usize| spent.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        self.spent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .is_ok()
+    }
+}
+
+/// A registered instrument.
+#[derive(Debug)]
+pub(crate) struct Instrument {
+    pub(crate) name: Box<str>,
+    pub(crate) family: Box<str>,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Unit,
+    /// Of the `metrics` facade, not of the catalog.
+    pub(super) is_foreign: bool,
+    description: Mutex<Arc<str>>,
+    shape: Shape,
+    table: Mutex<Table>,
+    overflow: OnceLock<Arc<Series>>,
+    overflowed: AtomicU64,
+    limit: usize,
+    budget: Arc<Budget>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_text: HashMap<Box<str>, Arc<Series>>,
+    in_order: Vec<Arc<Series>>,
+}
+
+pub(super) struct Declaration<'a> {
+    pub(super) name: &'a str,
+    pub(super) family: &'a str,
+    pub(super) kind: Kind,
+    pub(super) unit: Unit,
+    pub(super) description: &'a str,
+    pub(super) shape: Shape,
+    pub(super) is_foreign: bool,
+}
+
+impl Instrument {
+    pub(super) fn new(
+        declaration: Declaration<'_>,
+        limit: usize,
+        budget: Arc<Budget>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            name: declaration.name.into(),
+            family: declaration.family.into(),
+            kind: declaration.kind,
+            unit: declaration.unit,
+            is_foreign: declaration.is_foreign,
+            description: Mutex::new(declaration.description.into()),
+            shape: declaration.shape,
+            table: Mutex::default(),
+            overflow: OnceLock::new(),
+            overflowed: AtomicU64::new(0),
+            limit,
+            budget,
+            shared,
+        }
+    }
+
+    /// The series of an attribute set; beyond the caps, the overflow series, and it is counted.
+    pub(super) fn series<'a>(
+        &self,
+        attributes: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Arc<Series>, Reserved> {
+        let le_is_reserved = self.kind == Kind::Histogram;
+        let labels = Labels::new(attributes, le_is_reserved, &self.shared)?;
+        let mut table = lock(&self.table);
+        if let Some(series) = table.by_text.get(&labels.text) {
+            return Ok(Arc::clone(series));
+        }
+        let bytes = SERIES_OVERHEAD + 3 * labels.text.len() + self.storage_bytes();
+        if table.in_order.len() >= self.limit || !self.budget.take(bytes) {
+            drop(table);
+            self.count_overflow();
+            return Ok(Arc::clone(self.overflow()));
+        }
+        let series = Arc::new(Series {
+            storage: self.storage(),
+            labels,
+        });
+        let text = series.labels.text.clone();
+        table.by_text.insert(text, Arc::clone(&series));
+        table.in_order.push(Arc::clone(&series));
+        Ok(series)
+    }
+
+    /// The series are copied out, so that a reader never holds up who registers one.
+    pub(crate) fn all_series(&self, into: &mut Vec<Arc<Series>>) {
+        into.clear();
+        into.extend(lock(&self.table).in_order.iter().cloned());
+        into.extend(self.overflow.get().cloned());
+    }
+
+    pub(crate) fn description(&self) -> Arc<str> {
+        Arc::clone(&lock(&self.description))
+    }
+
+    pub(super) fn describe(&self, description: &str) {
+        *lock(&self.description) = description.into();
+    }
+
+    /// Measurements that found a cap.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.overflowed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_overflow(&self, series: &Arc<Series>) -> bool {
+        self.overflow
+            .get()
+            .is_some_and(|overflow| Arc::ptr_eq(overflow, series))
+    }
+
+    fn count_overflow(&self) {
+        self.overflowed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn overflow(&self) -> &Arc<Series> {
+        self.overflow.get_or_init(|| {
+            let mut text = String::new();
+            super::labels::push(&mut text, OVERFLOW, "true");
+            Arc::new(Series {
+                labels: Labels {
+                    attributes: [(OVERFLOW.into(), "true".into())].into(),
+                    text: text.into(),
+                    truncated: false,
+                },
+                storage: self.storage(),
+            })
+        })
+    }
+
+    fn storage(&self) -> Storage {
+        let shared = || Arc::clone(&self.shared);
+        match &self.shape {
+            Shape::Counter => Storage::Counter(Arc::new(Counter::new())),
+            Shape::ObservedCounter => Storage::ObservedCounter(Arc::default()),
+            Shape::UpDownCounter => Storage::UpDownCounter(Arc::new(UpDownCounter::new())),
+            Shape::Gauge => Storage::Gauge(Arc::new(Gauge::new(shared()))),
+            Shape::Histogram(edges) => {
+                Storage::Histogram(Arc::new(Histogram::new(Arc::clone(edges), shared())))
+            }
+        }
+    }
+
+    fn storage_bytes(&self) -> usize {
+        match &self.shape {
+            Shape::Counter | Shape::UpDownCounter => Counter::bytes(),
+            Shape::ObservedCounter | Shape::Gauge => size_of::<Gauge>(),
+            Shape::Histogram(edges) => edges.bytes() + size_of::<Histogram>(),
+        }
+    }
+}
+
+/// Nothing of ours panics under these locks, and what they hold is whole at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An instrument whose series hold a `T`.
+#[derive(Debug)]
+pub(crate) struct Family<T> {
+    instrument: Arc<Instrument>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Stored> Family<T> {
+    pub(super) fn new(instrument: Arc<Instrument>) -> Self {
+        Self {
+            instrument,
+            of: PhantomData,
+        }
+    }
+
+    /// The series of an attribute set; keep it, this is not for hot paths.
+    pub(crate) fn with(&self, attributes: &[(&str, &str)]) -> Arc<T> {
+        self.instrument
+            .series(attributes.iter().copied())
+            .ok()
+            .and_then(|series| T::of(&series.storage).cloned())
+            // A label of our own that is reserved would be a bug of ours: the test over the
+            // catalog finds it, and the host does not pay for it.
+            .unwrap_or_else(|| T::detached(&self.instrument.shared))
+    }
+
+    /// Where what has no room of its own is gathered.
+    pub(crate) fn overflow(&self) -> Arc<T> {
+        T::of(&self.instrument.overflow().storage)
+            .cloned()
+            .unwrap_or_else(|| T::detached(&self.instrument.shared))
+    }
+
+    pub(crate) fn count_overflow(&self) {
+        self.instrument.count_overflow();
+    }
+}
+
+/// A value that a series can hold.
+pub(crate) trait Stored: Sized {
+    fn of(storage: &Storage) -> Option<&Arc<Self>>;
+    /// One that no reader sees.
+    fn detached(shared: &Arc<Shared>) -> Arc<Self>;
+}
+
+macro_rules! stored {
+    ($kind:ident, $detached:expr) => {
+        impl Stored for $kind {
+            fn of(storage: &Storage) -> Option<&Arc<Self>> {
+                match storage {
+                    Storage::$kind(value) => Some(value),
+                    _ => None,
+                }
+            }
+
+            fn detached(shared: &Arc<Shared>) -> Arc<Self> {
+                let detached: fn(&Arc<Shared>) -> Self = $detached;
+                Arc::new(detached(shared))
+            }
+        }
+    };
+}
+
+stored!(Counter, |_| Counter::new());
+stored!(ObservedCounter, |_| ObservedCounter::default());
+stored!(UpDownCounter, |_| UpDownCounter::new());
+stored!(Gauge, |shared| Gauge::new(Arc::clone(shared)));
+stored!(Histogram, |shared| {
+    let no_edges = Edges::new(&[], Scale::Whole { per_one: 1 });
+    Histogram::new(Arc::new(no_edges), Arc::clone(shared))
+});

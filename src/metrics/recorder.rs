@@ -1,0 +1,219 @@
+//! The `metrics` facade's recorder over our storage: any `metrics::counter!` of the process.
+
+use super::{
+    counter::Counter,
+    descriptor::{Kind, Unit},
+    gauge::Gauge,
+    histogram::Histogram,
+    insert_only::InsertOnlyMap,
+    instrument::Stored,
+    naming,
+    registry::{Refusal, Registry},
+};
+use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The longest description that is kept, in bytes.
+const DESCRIPTION_LIMIT: usize = 1024;
+/// Label sets, as written at the call, whose series are found without a lock.
+const REMEMBERED: usize = 16_384;
+const CHAINS: usize = 1_024;
+
+/// Serves `metrics::counter!`, `gauge!` and `histogram!`.
+///
+/// The first use of a label set looks its series up and remembers it; from then on it is found
+/// without a lock and without an allocation.
+pub(crate) struct Recorder {
+    registry: &'static Registry,
+    counters: Remembered<Counter>,
+    gauges: Remembered<Gauge>,
+    histograms: Remembered<Histogram>,
+    /// Of instruments that are described but not used yet.
+    descriptions: Mutex<HashMap<String, (Unit, Box<str>)>>,
+}
+
+/// `None` is remembered as well: an instrument that was refused.
+type Remembered<T> = InsertOnlyMap<Key, Option<Arc<T>>>;
+
+impl Recorder {
+    pub(crate) fn new(registry: &'static Registry) -> Self {
+        Self {
+            registry,
+            counters: InsertOnlyMap::new(CHAINS, REMEMBERED),
+            gauges: InsertOnlyMap::new(CHAINS, REMEMBERED),
+            histograms: InsertOnlyMap::new(CHAINS, REMEMBERED),
+            descriptions: Mutex::default(),
+        }
+    }
+
+    fn find<T: Stored>(&self, remembered: &Remembered<T>, key: &Key, kind: Kind) -> Option<Arc<T>> {
+        let hash = key.get_hash();
+        match remembered.get(hash, |known| known == key) {
+            Some(handle) => handle.clone(),
+            None => self.register(remembered, hash, key, kind),
+        }
+    }
+
+    #[cold]
+    fn register<T: Stored>(
+        &self,
+        remembered: &Remembered<T>,
+        hash: u64,
+        key: &Key,
+        kind: Kind,
+    ) -> Option<Arc<T>> {
+        let described = || self.take_description(key.name());
+        let labels = key.labels().map(|label| (label.key(), label.value()));
+        let found = self
+            .registry
+            .foreign(key.name(), kind, described)
+            .and_then(|instrument| match instrument.series(labels) {
+                Ok(series) => Ok((instrument, series)),
+                Err(_) => {
+                    self.registry.refuse(key.name(), Refusal::ReservedLabel);
+                    Err(Refusal::ReservedLabel)
+                }
+            });
+        let (handle, is_endless) = match &found {
+            Ok((instrument, series)) => (
+                T::of(&series.storage).cloned(),
+                // Keys of these are without number, and may be long: not remembered.
+                series.labels.truncated || instrument.is_overflow(series),
+            ),
+            Err(refusal) => (None, *refusal == Refusal::InvalidName),
+        };
+        if is_endless {
+            return handle;
+        }
+        let make = || (key.clone(), handle.clone());
+        match remembered.insert(hash, |known| known == key, make) {
+            Some(handle) => handle.clone(),
+            None => handle,
+        }
+    }
+
+    fn describe(&self, name: &KeyName, unit: Option<metrics::Unit>, description: &str) {
+        let mut end = description.len().min(DESCRIPTION_LIMIT);
+        while !description.is_char_boundary(end) {
+            end -= 1;
+        }
+        let description = &description[..end];
+        // The unit is part of the Prometheus name: it counts only before the first use.
+        if let Some(instrument) = self.registry.find(name.as_str()) {
+            instrument.describe(description);
+            return;
+        }
+        let mut waiting = self
+            .descriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if name.as_str().len() <= naming::NAME_LIMIT && waiting.len() < REMEMBERED {
+            let unit = unit.map_or(Unit::NONE, unit_of);
+            waiting.insert(name.as_str().to_owned(), (unit, description.into()));
+        }
+    }
+
+    fn take_description(&self, name: &str) -> (Unit, Box<str>) {
+        self.descriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name)
+            .unwrap_or((Unit::NONE, Box::default()))
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl metrics::Recorder for Recorder {
+    fn describe_counter(&self, key: KeyName, unit: Option<metrics::Unit>, text: SharedString) {
+        self.describe(&key, unit, &text);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<metrics::Unit>, text: SharedString) {
+        self.describe(&key, unit, &text);
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<metrics::Unit>, text: SharedString) {
+        self.describe(&key, unit, &text);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
+        self.find(&self.counters, key, Kind::Counter)
+            .map_or_else(metrics::Counter::noop, metrics::Counter::from_arc)
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> metrics::Gauge {
+        self.find(&self.gauges, key, Kind::Gauge)
+            .map_or_else(metrics::Gauge::noop, metrics::Gauge::from_arc)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
+        self.find(&self.histograms, key, Kind::Histogram)
+            .map_or_else(metrics::Histogram::noop, metrics::Histogram::from_arc)
+    }
+}
+
+impl CounterFn for Counter {
+    fn increment(&self, value: u64) {
+        self.add(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.absolute(value);
+    }
+}
+
+impl GaugeFn for Gauge {
+    fn increment(&self, value: f64) {
+        self.add(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.add(-value);
+    }
+
+    fn set(&self, value: f64) {
+        self.set(value);
+    }
+}
+
+impl HistogramFn for Histogram {
+    fn record(&self, value: f64) {
+        self.record_float(value, 1);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.record_float(value, count as u64);
+    }
+}
+
+fn unit_of(unit: metrics::Unit) -> Unit {
+    use metrics::Unit as Foreign;
+    match unit {
+        Foreign::Seconds => Unit::SECONDS,
+        Foreign::Milliseconds => Unit::named("ms", "milliseconds"),
+        Foreign::Microseconds => Unit::named("us", "microseconds"),
+        Foreign::Nanoseconds => Unit::named("ns", "nanoseconds"),
+        Foreign::Bytes => Unit::BYTES,
+        Foreign::Kibibytes => Unit::named("KiBy", "kibibytes"),
+        Foreign::Mebibytes => Unit::named("MiBy", "mebibytes"),
+        Foreign::Gibibytes => Unit::named("GiBy", "gibibytes"),
+        Foreign::Tebibytes => Unit::named("TiBy", "tebibytes"),
+        Foreign::Percent => Unit::named("%", "percent"),
+        Foreign::BitsPerSecond => Unit::named("bit/s", "bits_per_second"),
+        Foreign::KilobitsPerSecond => Unit::named("kbit/s", "kilobits_per_second"),
+        Foreign::MegabitsPerSecond => Unit::named("Mbit/s", "megabits_per_second"),
+        Foreign::GigabitsPerSecond => Unit::named("Gbit/s", "gigabits_per_second"),
+        Foreign::TerabitsPerSecond => Unit::named("Tbit/s", "terabits_per_second"),
+        Foreign::CountPerSecond => Unit::named("1/s", "per_second"),
+        Foreign::Count => Unit::NONE,
+    }
+}
