@@ -1,0 +1,32 @@
+//! All that is declared, in one place: from here come the Prometheus name, the OTLP name, and
+//! later the alert rule, the dashboard's panel and the live page.
+
+pub mod http;
+pub mod process;
+pub mod telemetry;
+
+use crate::metrics::Descriptor;
+
+/// Every instrument that orderscope registers at start.
+pub const ALL: &[&Descriptor] = &[
+    &http::REQUEST_DURATION,
+    &http::TIME_TO_FIRST_BYTE,
+    &http::REQUESTS_STARTED,
+    &http::REQUESTS_FINISHED,
+    &http::ACTIVE_REQUESTS,
+    &http::REQUEST_BODY_SIZE,
+    &http::RESPONSE_BODY_SIZE,
+    &http::STREAMS_ACTIVE,
+    &http::STREAMS_DURATION,
+    &process::CPU_TIME,
+    &process::MEMORY_USAGE,
+    &process::MEMORY_VIRTUAL,
+    &process::THREAD_COUNT,
+    &process::FILE_DESCRIPTOR_COUNT,
+    &process::UPTIME,
+    &telemetry::SERIES_OVERFLOWED,
+    &telemetry::INSTRUMENTS_REFUSED,
+    &telemetry::VALUES_REFUSED,
+    &telemetry::VALUES_TRUNCATED,
+    &telemetry::WORKER_RESTARTS,
+];

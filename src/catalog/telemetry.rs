@@ -1,0 +1,46 @@
+//! What orderscope tells of itself: what it refused, cut or could not hold.
+
+use crate::{
+    metrics::{Descriptor, Unit},
+    semconv,
+};
+
+/// Measurements that went to an overflow set, because their instrument or the byte budget was
+/// full.
+pub const SERIES_OVERFLOWED: Descriptor = Descriptor::counter(
+    "orderscope.series.overflowed",
+    Unit::things("{measurement}"),
+    "Look-ups of attribute sets beyond a cardinality cap, by metric.",
+)
+.with_attributes(&[semconv::METRIC]);
+
+/// Instruments of the `metrics` facade that were refused.
+pub const INSTRUMENTS_REFUSED: Descriptor = Descriptor::counter(
+    "orderscope.instruments.refused",
+    Unit::things("{instrument}"),
+    "Instruments refused, by reason.",
+)
+.with_attributes(&[semconv::REASON]);
+
+/// Values that are no finite number.
+pub const VALUES_REFUSED: Descriptor = Descriptor::counter(
+    "orderscope.values.refused",
+    Unit::things("{value}"),
+    "Values refused, by reason.",
+)
+.with_attributes(&[semconv::REASON, semconv::SIGNAL]);
+
+/// Names and values of attributes that were cut to their limit.
+pub const VALUES_TRUNCATED: Descriptor = Descriptor::counter(
+    "orderscope.values.truncated",
+    Unit::things("{value}"),
+    "Attribute names and values cut to their limit.",
+)
+.with_attributes(&[semconv::SIGNAL]);
+
+/// Tenants of the telemetry worker that failed and were started again.
+pub const WORKER_RESTARTS: Descriptor = Descriptor::counter(
+    "orderscope.worker.restarts",
+    Unit::things("{restart}"),
+    "Restarts of the telemetry worker's tenants.",
+);
