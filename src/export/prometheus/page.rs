@@ -1,0 +1,103 @@
+//! One render for all who ask at the same time, and for 100 ms after.
+
+use super::{Format, render::render};
+use crate::{clock::Clock, metrics::Registry, resource::Resource, worker::Worker};
+use bytes::Bytes;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, Weak},
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
+
+/// How long a rendered page is handed out again.
+const SHARED_FOR: Duration = Duration::from_millis(100);
+
+/// The pages of one registry, rendered on the worker's thread.
+pub(crate) struct Pages {
+    registry: &'static Registry,
+    target: Box<str>,
+    clock: Clock,
+    /// Weak: the worker's tenants hold the pages.
+    worker: Weak<Worker>,
+    /// Text, OpenMetrics. Held while one is rendered: there is one render at a time.
+    latest: Mutex<[Option<Rendered>; 2]>,
+    last: OnceLock<[Bytes; 2]>,
+}
+
+struct Rendered {
+    at: Instant,
+    page: Bytes,
+}
+
+impl Pages {
+    pub(crate) fn new(
+        registry: &'static Registry,
+        resource: &Resource,
+        clock: Clock,
+        worker: Weak<Worker>,
+    ) -> Self {
+        Self {
+            registry,
+            target: Registry::render_labels(resource.iter()),
+            clock,
+            worker,
+            latest: Mutex::default(),
+            last: OnceLock::new(),
+        }
+    }
+
+    /// The page in `format`, at most 100 ms old.
+    pub(crate) async fn page(self: &Arc<Self>, format: Format) -> Bytes {
+        if let Some(last) = self.last.get() {
+            return last[format as usize].clone();
+        }
+        let mut latest = self.latest.lock().await;
+        let now = self.clock.now();
+        if let Some(Rendered { at, page }) = &latest[format as usize]
+            && now.saturating_duration_since(*at) < SHARED_FOR
+        {
+            return page.clone();
+        }
+        let size = latest[format as usize]
+            .as_ref()
+            .map_or(0, |rendered| rendered.page.len());
+        let this = Arc::clone(self);
+        let rendered = match self.worker.upgrade() {
+            Some(worker) => worker.run(move || this.render(format, size)).await,
+            None => None,
+        };
+        let page = match rendered {
+            Some(page) => page,
+            // The worker is gone, or was stopped meanwhile.
+            None => self.last.get().map_or_else(
+                || self.render(format, size),
+                |last| last[format as usize].clone(),
+            ),
+        };
+        latest[format as usize] = Some(Rendered {
+            at: self.clock.now(),
+            page: page.clone(),
+        });
+        page
+    }
+
+    /// From here on every page is the one of now.
+    pub(crate) fn freeze(&self) {
+        self.last
+            .get_or_init(|| [Format::Text, Format::OpenMetrics].map(|f| self.render(f, 0)));
+    }
+
+    /// `size` is that of the page before: room for this one, so that it does not grow by copying.
+    fn render(&self, format: Format, size: usize) -> Bytes {
+        let mut page = String::with_capacity(size + size / 8);
+        render(self.registry, &self.target, format, &mut page);
+        page.into()
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").finish_non_exhaustive()
+    }
+}
