@@ -1,0 +1,190 @@
+//! Bodies that are counted as they pass.
+
+use super::{exchange::Exchange, outcome::Outcome, unwound::catch};
+use crate::context;
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+pin_project! {
+    /// A request's body whose bytes are counted as the handler reads them.
+    ///
+    /// Behind [`Telemetry::tower_layer`](crate::Telemetry::tower_layer) a service is called with
+    /// `Request<RequestBody<B>>`.
+    #[derive(Debug)]
+    pub struct RequestBody<B> {
+        #[pin]
+        inner: B,
+        read: Option<Arc<AtomicU64>>,
+    }
+}
+
+impl<B: Body> RequestBody<B> {
+    /// The body, and where its bytes are counted; a body at its end needs no place for that.
+    pub(super) fn new(inner: B) -> (Self, Option<Arc<AtomicU64>>) {
+        let read = (!inner.is_end_stream()).then(Arc::default);
+        let count = read.clone();
+        (Self { inner, read }, count)
+    }
+}
+
+impl<B: Body> Body for RequestBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if let (Some(Ok(frame)), Some(read)) = (&frame, this.read)
+            && let Some(data) = frame.data_ref()
+        {
+            read.fetch_add(data.remaining() as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+pin_project! {
+    /// A response's body that ends its request: when it is read to its end, fails, panics or is
+    /// dropped.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        inner: Option<B>,
+        // In place of the inner body: a response that the layer made itself.
+        own: Option<Bytes>,
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn of_handler(inner: B, exchange: Option<Exchange>) -> Self {
+        Self {
+            inner: Some(inner),
+            own: None,
+            exchange,
+        }
+    }
+
+    pub(super) fn own(body: Bytes, exchange: Option<Exchange>) -> Self {
+        Self {
+            inner: None,
+            own: Some(body),
+            exchange,
+        }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            let own = this.own.take();
+            if let Some(exchange) = this.exchange.take() {
+                exchange.sent(own.as_ref().map_or(0, |own| own.len() as u64));
+            }
+            return Poll::Ready(own.map(|own| Ok(Frame::data(own))));
+        };
+        let Some(exchange) = this.exchange else {
+            // Ended already; a server that asks again gets what there is.
+            return inner
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Into::into)));
+        };
+        let polled = catch(|| {
+            let _entered = context::enter(&mut exchange.trace);
+            inner.poll_frame(cx)
+        });
+        let Ok(polled) = polled else {
+            exchange.decide(Outcome::Panicked);
+            // Its destructor may panic as well.
+            let _ = catch(|| this.inner.set(None));
+            *this.exchange = None;
+            return Poll::Ready(Some(Err(Box::new(BodyPanicked))));
+        };
+        let frame = ready!(polled);
+        let is_at_its_end = || {
+            let inner = this.inner.as_ref().as_pin_ref();
+            inner.is_none_or(|inner| inner.is_end_stream())
+        };
+        match &frame {
+            None => this.exchange.take().map(Exchange::end_of_body),
+            Some(Err(_)) => this
+                .exchange
+                .take()
+                .map(|exchange| exchange.end(Outcome::BodyFailed)),
+            Some(Ok(frame)) => {
+                let is_last = match (frame.data_ref(), frame.trailers_ref()) {
+                    (Some(data), _) => exchange.data(data.len() as u64) || is_at_its_end(),
+                    (None, Some(trailers)) => {
+                        exchange.trailers(trailers);
+                        true
+                    }
+                    (None, None) => is_at_its_end(),
+                };
+                match is_last {
+                    true => this.exchange.take().map(Exchange::end_of_body),
+                    false => None,
+                }
+            }
+        };
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Some(inner) => inner.is_end_stream(),
+            None => self.own.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => SizeHint::with_exact(self.own.as_ref().map_or(0, |own| own.len() as u64)),
+        }
+    }
+}
+
+/// What the server is told of a body that panicked: it breaks the response off.
+#[derive(Debug)]
+struct BodyPanicked;
+
+impl fmt::Display for BodyPanicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the response's body panicked")
+    }
+}
+
+impl Error for BodyPanicked {}

@@ -1,0 +1,255 @@
+//! The record-once guard: one for each accepted request, one outcome for each guard.
+
+use super::{
+    instruments::{Instruments, Route},
+    outcome::Outcome,
+    request::{Protocol, Traits},
+    upgrade::{self, UpgradedStream},
+};
+use crate::{
+    context::TraceContext,
+    metrics::{TraceRef, UpDownCounter},
+};
+use ::http::{HeaderMap, StatusCode, header, response};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+const GRPC_STATUS: &str = "grpc-status";
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+/// The attribute `stream.kind` of an event stream.
+const SSE: &str = "sse";
+
+/// A request from the moment it was accepted. It starts as one that its client gave up, is told
+/// how it ends, and records when it is dropped.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    instruments: &'static Instruments,
+    route: &'static Route,
+    traits: Traits,
+    started: Instant,
+    /// Handed to the context while the handler or the body is polled.
+    pub(super) trace: Option<TraceContext>,
+    /// `None`: the request came without a body.
+    request_bytes: Option<Arc<AtomicU64>>,
+    response_bytes: u64,
+    /// What the head announced.
+    announced_bytes: Option<u64>,
+    /// 0 until a head was made.
+    status: u16,
+    ends_by: EndsBy,
+    /// Overrides the outcome that the end of the body would give.
+    decided: Option<Outcome>,
+    /// What is recorded when nothing was decided.
+    outcome: Outcome,
+}
+
+/// What the end of the response means.
+#[derive(Debug)]
+enum EndsBy {
+    Body,
+    /// Trailers with a `grpc-status`.
+    GrpcStatus,
+    EventStream(Arc<UpDownCounter>),
+}
+
+impl Exchange {
+    pub(super) fn accept(
+        instruments: &'static Instruments,
+        route: Option<&str>,
+        traits: Traits,
+        trace: TraceContext,
+    ) -> Self {
+        instruments.started.add(1);
+        instruments.active(traits).add(1);
+        Self {
+            instruments,
+            route: instruments.route(route),
+            traits,
+            started: instruments.pipeline.clock.now(),
+            trace: Some(trace),
+            request_bytes: None,
+            response_bytes: 0,
+            announced_bytes: None,
+            status: 0,
+            ends_by: EndsBy::Body,
+            decided: None,
+            outcome: Outcome::ClientClosed,
+        }
+    }
+
+    /// Where the bytes of the request's body are counted while the handler reads them.
+    pub(super) fn count_request_body(&mut self, read: Option<Arc<AtomicU64>>) {
+        self.request_bytes = read;
+    }
+
+    /// How the request ends, whatever becomes of its body.
+    pub(super) fn decide(&mut self, outcome: Outcome) {
+        self.decided = Some(outcome);
+    }
+
+    /// The head of the response is there; `body_is_at_its_end` that nothing follows it. Gives the
+    /// exchange back when its body is still to come.
+    pub(super) fn head(
+        mut self,
+        head: &response::Parts,
+        body_is_at_its_end: bool,
+        exact_size: Option<u64>,
+        upgraded: Option<UpgradedStream>,
+    ) -> Option<Self> {
+        self.status = head.status.as_u16();
+        let is_tunnel = self.traits.is_connect() && head.status.is_success();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
+            if let Some(stream) = upgraded {
+                let kind = stream.kind();
+                let active = self.instruments.streams_active(self.route, kind);
+                let duration = self.instruments.streams_duration(self.route, kind, "");
+                stream.open(upgrade::Open {
+                    since: self.instruments.pipeline.clock.now(),
+                    clock: self.instruments.pipeline.clock.clone(),
+                    active,
+                    duration,
+                });
+            }
+            self.end(Outcome::Upgraded);
+            return None;
+        }
+        let is_bodyless = self.traits.is_head()
+            || head.status == StatusCode::NO_CONTENT
+            || head.status == StatusCode::NOT_MODIFIED
+            || body_is_at_its_end;
+        self.announced_bytes = head
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .or(exact_size);
+        match self.traits.protocol {
+            Protocol::Grpc if head.status == StatusCode::OK => {
+                self.ends_by = EndsBy::GrpcStatus;
+                self.see_grpc_status(&head.headers);
+            }
+            Protocol::Grpc | Protocol::GrpcWeb => {}
+            Protocol::Http => {
+                self.record_first_byte();
+                if !is_bodyless && is_event_stream(&head.headers) {
+                    let active = self.instruments.streams_active(self.route, SSE);
+                    active.add(1);
+                    self.ends_by = EndsBy::EventStream(active);
+                }
+            }
+        }
+        if is_bodyless {
+            self.end_of_body();
+            return None;
+        }
+        Some(self)
+    }
+
+    /// Bytes of the body were handed over. Whether nothing can follow them.
+    pub(super) fn data(&mut self, bytes: u64) -> bool {
+        self.response_bytes += bytes;
+        self.announced_bytes
+            .is_some_and(|announced| self.response_bytes >= announced)
+    }
+
+    /// The whole of a body that the layer made itself was handed over.
+    pub(super) fn sent(mut self, bytes: u64) {
+        self.response_bytes += bytes;
+        self.end_of_body();
+    }
+
+    /// Trailers were handed over, the last thing of a body.
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.see_grpc_status(trailers);
+    }
+
+    /// The body came to its end.
+    pub(super) fn end_of_body(self) {
+        let outcome = match self.ends_by {
+            // A gRPC response that ends without its status is broken off.
+            EndsBy::GrpcStatus => Outcome::BodyFailed,
+            EndsBy::Body | EndsBy::EventStream(_) => Outcome::Completed,
+        };
+        self.end(outcome);
+    }
+
+    /// Ends the request here, in this way unless another was decided.
+    pub(super) fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    pub(super) fn trace_id(&self) -> Option<crate::ids::TraceId> {
+        self.trace.as_ref().map(TraceContext::trace_id)
+    }
+
+    fn see_grpc_status(&mut self, headers: &HeaderMap) {
+        if matches!(self.ends_by, EndsBy::GrpcStatus) && headers.contains_key(GRPC_STATUS) {
+            self.ends_by = EndsBy::Body;
+            self.outcome = Outcome::Completed;
+        }
+    }
+
+    fn record_first_byte(&self) {
+        let elapsed = self.elapsed();
+        // What is known at the head: the body may still fail.
+        let outcome = self.decided.unwrap_or(Outcome::Completed);
+        self.instruments
+            .series(self.route, self.traits, self.status, outcome)
+            .first_byte
+            .record_duration(elapsed, self.exemplar());
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        let now = self.instruments.pipeline.clock.now();
+        now.saturating_duration_since(self.started)
+    }
+
+    fn exemplar(&self) -> Option<TraceRef> {
+        let trace = self.trace.as_ref().filter(|trace| trace.sampled)?;
+        Some(TraceRef {
+            trace_id: trace.trace_id,
+            span_id: trace.span_id,
+        })
+    }
+}
+
+/// The one place where a request is counted as ended.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let outcome = self.decided.unwrap_or(self.outcome);
+        let instruments = self.instruments;
+        instruments.active(self.traits).add(-1);
+        instruments.finished(outcome, self.status).add(1);
+        if outcome == Outcome::Upgraded || self.traits.protocol != Protocol::Http {
+            return;
+        }
+        let (elapsed, exemplar) = (self.elapsed(), self.exemplar());
+        let series = instruments.series(self.route, self.traits, self.status, outcome);
+        if let EndsBy::EventStream(active) = &self.ends_by {
+            active.add(-1);
+            let error_type = outcome.error_type().unwrap_or_default();
+            instruments
+                .streams_duration(self.route, SSE, error_type)
+                .record_duration(elapsed, exemplar);
+        } else {
+            series.duration.record_duration(elapsed, exemplar);
+        }
+        let request_bytes = self
+            .request_bytes
+            .as_ref()
+            .map_or(0, |bytes| bytes.load(Ordering::Relaxed));
+        series.request_size.record_whole(request_bytes, None);
+        series.response_size.record_whole(self.response_bytes, None);
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..EVENT_STREAM.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+}

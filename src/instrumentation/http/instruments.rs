@@ -1,0 +1,222 @@
+//! The instruments of the layer, and how a request finds its series without a string of its own.
+
+use super::{outcome::Outcome, request::Traits};
+use crate::{
+    catalog::http,
+    metrics::{Counter, Family, Histogram, InsertOnlyMap, UpDownCounter},
+    pipeline::Pipeline,
+    semconv,
+};
+use rustc_hash::FxBuildHasher;
+use std::{
+    hash::BuildHasher as _,
+    sync::{Arc, OnceLock},
+};
+
+/// Distinct routes; the router of a service has tens.
+const ROUTES: usize = 1_000;
+/// Distinct combinations of method, version, scheme, status and error of one route.
+const COMBINATIONS: usize = 512;
+/// Where the routes beyond the cap are gathered.
+const OTHER_ROUTE: &str = "_OTHER";
+const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Made once for each telemetry, and leaked with it.
+#[derive(Debug)]
+pub(crate) struct Instruments {
+    pub(super) pipeline: &'static Pipeline,
+    pub(super) started: Arc<Counter>,
+    finished: Box<[Arc<Counter>]>,
+    active: Box<[OnceLock<Arc<UpDownCounter>>]>,
+    active_family: Family<UpDownCounter>,
+    duration: Family<Histogram>,
+    first_byte: Family<Histogram>,
+    request_size: Family<Histogram>,
+    response_size: Family<Histogram>,
+    streams_active: Family<UpDownCounter>,
+    streams_duration: Family<Histogram>,
+    routes: InsertOnlyMap<Box<str>, Route>,
+    unmatched: Route,
+    other: Route,
+    overflow: OnceLock<Series>,
+}
+
+/// One route and the series that it was seen with.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// `None`: no route matched.
+    name: Option<Box<str>>,
+    series: InsertOnlyMap<u64, Series>,
+}
+
+/// The four histograms that carry the same attributes.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) duration: Arc<Histogram>,
+    pub(super) first_byte: Arc<Histogram>,
+    pub(super) request_size: Arc<Histogram>,
+    pub(super) response_size: Arc<Histogram>,
+}
+
+impl Instruments {
+    pub(crate) fn leaked(pipeline: &'static Pipeline) -> &'static Self {
+        let registry = &pipeline.registry;
+        let finished = registry.counter(&http::REQUESTS_FINISHED);
+        // All of them now, so that the first increment is one that `rate()` sees.
+        let finished = Outcome::ALL
+            .into_iter()
+            .flat_map(|outcome| STATUS_CLASSES.map(|class| (outcome.as_str(), class)))
+            .map(|(outcome, class)| {
+                finished.with(&[(semconv::OUTCOME, outcome), (semconv::STATUS_CLASS, class)])
+            })
+            .collect();
+        let duration = registry.histogram(&http::REQUEST_DURATION);
+        let first_byte = registry.histogram(&http::TIME_TO_FIRST_BYTE);
+        let request_size = registry.histogram(&http::REQUEST_BODY_SIZE);
+        let response_size = registry.histogram(&http::RESPONSE_BODY_SIZE);
+        let instruments = Self {
+            pipeline,
+            started: registry.counter(&http::REQUESTS_STARTED).with(&[]),
+            finished,
+            active: (0..Traits::METHODS * Traits::SCHEMES)
+                .map(|_| OnceLock::new())
+                .collect(),
+            active_family: registry.up_down_counter(&http::ACTIVE_REQUESTS),
+            overflow: OnceLock::new(),
+            duration,
+            first_byte,
+            request_size,
+            response_size,
+            streams_active: registry.up_down_counter(&http::STREAMS_ACTIVE),
+            streams_duration: registry.histogram(&http::STREAMS_DURATION),
+            routes: InsertOnlyMap::new(ROUTES, ROUTES),
+            unmatched: Route::new(None),
+            other: Route::new(Some(OTHER_ROUTE)),
+        };
+        Box::leak(Box::new(instruments))
+    }
+
+    pub(super) fn route(&self, name: Option<&str>) -> &Route {
+        let Some(name) = name else {
+            return &self.unmatched;
+        };
+        let hash = FxBuildHasher.hash_one(name);
+        let is_it = |known: &Box<str>| **known == *name;
+        let route = self.routes.get(hash, is_it).or_else(|| {
+            self.routes
+                .insert(hash, is_it, || (name.into(), Route::new(Some(name))))
+        });
+        route.unwrap_or_else(|| {
+            self.duration.count_overflow();
+            &self.other
+        })
+    }
+
+    pub(super) fn active(&self, traits: Traits) -> &UpDownCounter {
+        self.active[traits.method_and_scheme()].get_or_init(|| {
+            self.active_family.with(&[
+                (semconv::HTTP_REQUEST_METHOD, traits.method()),
+                (semconv::URL_SCHEME, traits.scheme()),
+            ])
+        })
+    }
+
+    pub(super) fn finished(&self, outcome: Outcome, status: u16) -> &Counter {
+        let class = match status / 100 {
+            class @ 1..=5 => class as usize,
+            _ => 0,
+        };
+        &self.finished[outcome as usize * STATUS_CLASSES.len() + class]
+    }
+
+    /// The histograms of a request that ended, or whose head went out, in this way. `status` is 0
+    /// when none was sent.
+    pub(super) fn series<'a>(
+        &'a self,
+        route: &'a Route,
+        traits: Traits,
+        status: u16,
+        outcome: Outcome,
+    ) -> &'a Series {
+        let key = traits.key() << 24 | u64::from(status) << 8 | outcome as u64;
+        // Multiplied, so that the bits that pick a chain depend on all of the key.
+        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let is_it = |known: &u64| *known == key;
+        let series = route.series.get(hash, is_it).or_else(|| {
+            let make = || (key, self.make(route, traits, status, outcome));
+            route.series.insert(hash, is_it, make)
+        });
+        series.unwrap_or_else(|| {
+            self.duration.count_overflow();
+            self.overflow.get_or_init(|| Series {
+                duration: self.duration.overflow(),
+                first_byte: self.first_byte.overflow(),
+                request_size: self.request_size.overflow(),
+                response_size: self.response_size.overflow(),
+            })
+        })
+    }
+
+    #[cold]
+    fn make(&self, route: &Route, traits: Traits, status: u16, outcome: Outcome) -> Series {
+        let mut digits = itoa::Buffer::new();
+        let code = match status {
+            0 => "",
+            status => digits.format(status),
+        };
+        let error_type = match outcome.error_type() {
+            Some(error) => error,
+            None if status >= 500 => code,
+            None => "",
+        };
+        // An attribute without a value is absent.
+        let attributes = [
+            (semconv::HTTP_REQUEST_METHOD, traits.method()),
+            (semconv::HTTP_ROUTE, route.name()),
+            (semconv::HTTP_RESPONSE_STATUS_CODE, code),
+            (semconv::URL_SCHEME, traits.scheme()),
+            (semconv::ERROR_TYPE, error_type),
+            (semconv::NETWORK_PROTOCOL_VERSION, traits.version()),
+        ];
+        Series {
+            duration: self.duration.with(&attributes),
+            first_byte: self.first_byte.with(&attributes),
+            request_size: self.request_size.with(&attributes),
+            response_size: self.response_size.with(&attributes),
+        }
+    }
+
+    /// Streams are few and long: looked up each time.
+    pub(super) fn streams_active(&self, route: &Route, kind: &str) -> Arc<UpDownCounter> {
+        self.streams_active.with(&[
+            (semconv::HTTP_ROUTE, route.name()),
+            (semconv::STREAM_KIND, kind),
+        ])
+    }
+
+    pub(super) fn streams_duration(
+        &self,
+        route: &Route,
+        kind: &str,
+        error_type: &str,
+    ) -> Arc<Histogram> {
+        self.streams_duration.with(&[
+            (semconv::HTTP_ROUTE, route.name()),
+            (semconv::STREAM_KIND, kind),
+            (semconv::ERROR_TYPE, error_type),
+        ])
+    }
+}
+
+impl Route {
+    fn new(name: Option<&str>) -> Self {
+        Self {
+            name: name.map(Box::from),
+            series: InsertOnlyMap::new(16, COMBINATIONS),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
