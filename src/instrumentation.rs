@@ -1,0 +1,5 @@
+//! The sources: each watches one kind of thing and records it. They do not know each other.
+
+pub mod http;
+pub(crate) mod logs;
+pub(crate) mod process;
