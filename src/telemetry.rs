@@ -1,0 +1,173 @@
+//! What the application holds: a [`Telemetry`] and the [`Builder`] that makes it.
+
+mod builder;
+mod endpoints;
+mod environment;
+mod health;
+mod installation;
+mod listener;
+
+pub use builder::Builder;
+
+#[cfg(feature = "axum")]
+use crate::http::MatchedRoute;
+use crate::{
+    export::prometheus::Pages,
+    http::{HttpLayer, Instruments, RequestHead, RouteBy, SameBody, WrappedBody},
+    pipeline::Pipeline,
+    resource::Resource,
+    snapshot::Snapshot,
+    worker::Worker,
+};
+use health::Health;
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// The telemetry of one service. Clones are handles to the same one.
+///
+/// Made by [`Telemetry::builder`]. One made by [`build()`](Builder::build) ends when its last
+/// handle goes; one made by [`install()`](Builder::install) is the process's and stays.
+#[derive(Clone, Debug)]
+#[must_use = "without its layer and its routes nothing is measured and nobody can look"]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pipeline: &'static Pipeline,
+    http: &'static Instruments,
+    resource: Resource,
+    pages: Arc<Pages>,
+    #[cfg_attr(
+        not(feature = "axum"),
+        expect(dead_code, reason = "asked by axum's routes")
+    )]
+    health: Arc<Health>,
+    worker: Arc<Worker>,
+    metrics_address: Option<SocketAddr>,
+    last: OnceLock<Snapshot>,
+}
+
+impl Telemetry {
+    /// Begins the telemetry of the service named `service_name`, which becomes the resource's
+    /// `service.name`. An empty name is refused by `build()` and `install()`.
+    pub fn builder(service_name: impl Into<String>) -> Builder {
+        Builder::named(service_name.into())
+    }
+
+    /// As [`builder`](Self::builder), with the name that `OTEL_SERVICE_NAME`, or `service.name`
+    /// in `OTEL_RESOURCE_ATTRIBUTES`, gives. Without either, `build()` and `install()` refuse.
+    pub fn builder_from_environment() -> Builder {
+        Builder::unnamed()
+    }
+
+    /// The layer for axum's routers. [`crate::http`] says what it records, and where in the order
+    /// of layers it belongs.
+    #[cfg(feature = "axum")]
+    pub fn http_layer(&self) -> HttpLayer<MatchedRoute, SameBody> {
+        HttpLayer::for_axum(self.inner.http)
+    }
+
+    /// The layer for any other tower service: hyper's, tonic's, your own. `route` names the route
+    /// that a request matched, a template such as `/orders/{id}`; never return the path as the
+    /// client sent it. The wrapped service is called with
+    /// `Request<`[`RequestBody<B>`](crate::http::RequestBody)`>`.
+    pub fn tower_layer<F>(&self, route: F) -> HttpLayer<RouteBy<F>, WrappedBody>
+    where
+        F: for<'a> Fn(RequestHead<'a>) -> Option<&'a str>,
+    {
+        HttpLayer::for_tower(self.inner.http, route)
+    }
+
+    /// The page that Prometheus scrapes, for any router whatever its state: Prometheus text, or
+    /// OpenMetrics with exemplars when the scraper prefers it. Add it after the layer, so that
+    /// scrapes are not measured as requests.
+    #[cfg(feature = "axum")]
+    pub fn metrics_route<S>(&self) -> axum::routing::MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        endpoints::axum::metrics(Arc::clone(&self.inner.pages))
+    }
+
+    /// `/live`, which answers 200 as long as the process serves, and `/ready`, which answers 503
+    /// with the reasons while a [`readiness_check`](Builder::readiness_check) fails and once
+    /// [`shutdown`](Self::shutdown) has begun.
+    ///
+    /// ```
+    /// # let telemetry = orderscope::Telemetry::builder("orders").build()?;
+    /// let app: axum::Router = axum::Router::new().nest("/health", telemetry.health_routes());
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn health_routes<S>(&self) -> axum::Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        endpoints::axum::health(Arc::clone(&self.inner.health))
+    }
+
+    /// Where the scrape listener of its own listens; `None` when none was asked for.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.inner.metrics_address
+    }
+
+    /// The attributes that stand on every signal.
+    pub fn resource(&self) -> &Resource {
+        &self.inner.resource
+    }
+
+    /// All numbers as they are now; after [`shutdown`](Self::shutdown), as they were then.
+    pub fn snapshot(&self) -> Snapshot {
+        match self.inner.last.get() {
+            Some(last) => last.clone(),
+            None => Snapshot::of(&self.inner.pipeline.registry),
+        }
+    }
+
+    /// Closes the scrape listener, lets scrapes that have begun come to their end for at most
+    /// `within`, and freezes the numbers: from here on [`snapshot`](Self::snapshot) and the
+    /// metrics page tell those of now. Call it after the server has come to its end.
+    ///
+    /// Works on any runtime. A second call finds nothing to do and says so.
+    pub async fn shutdown(&self, within: Duration) -> ShutdownReport {
+        let inner = &self.inner;
+        inner.health.shut_down();
+        let stopped = inner.worker.stop(within).await;
+        inner
+            .last
+            .get_or_init(|| Snapshot::of(&inner.pipeline.registry));
+        inner.pages.freeze();
+        ShutdownReport { stopped }
+    }
+}
+
+/// What [`Telemetry::shutdown`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says what did not come to its end"]
+pub struct ShutdownReport {
+    /// `None`: it had been shut down before.
+    stopped: Option<bool>,
+}
+
+impl ShutdownReport {
+    /// Everything came to its end in time.
+    pub fn is_complete(&self) -> bool {
+        self.stopped != Some(false)
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stopped {
+            Some(true) => "telemetry shut down: the listener is closed, the numbers are frozen",
+            Some(false) => "telemetry shut down at its deadline: a scrape was cut off",
+            None => "telemetry had been shut down before",
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! The builder: what is required stands in its constructor, only its last call can fail.
+
+use super::{Inner, Telemetry, environment, health::Health, installation, listener};
+use crate::{
+    clock::Clock, error::Error, export::prometheus::Pages, http::Instruments,
+    instrumentation::process, metrics::Limits, pipeline::Pipeline, resource::Resource, semconv,
+    worker::Worker,
+};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+/// Makes a [`Telemetry`]. A call has precedence over an environment variable, that over the
+/// default.
+#[derive(Debug)]
+#[must_use = "nothing is built before `build()` or `install()`"]
+pub struct Builder {
+    /// `None`: the environment names the service.
+    name: Option<String>,
+    attributes: Vec<(String, String)>,
+    listener: Option<SocketAddr>,
+    limits: Limits,
+    clock: Clock,
+    health: Health,
+    with_subscriber: bool,
+    with_recorder: bool,
+}
+
+impl Builder {
+    pub(super) fn named(name: String) -> Self {
+        Self {
+            name: Some(name),
+            ..Self::unnamed()
+        }
+    }
+
+    pub(super) fn unnamed() -> Self {
+        Self {
+            name: None,
+            attributes: Vec::new(),
+            listener: None,
+            limits: Limits::default(),
+            clock: Clock::system(),
+            health: Health::default(),
+            with_subscriber: true,
+            with_recorder: true,
+        }
+    }
+
+    /// `service.version`, usually `env!("CARGO_PKG_VERSION")`. Absent by default.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.resource_attribute(semconv::SERVICE_VERSION, version)
+    }
+
+    /// `service.namespace`: what the service is a part of. Absent by default.
+    pub fn namespace(self, namespace: impl Into<String>) -> Self {
+        self.resource_attribute(semconv::SERVICE_NAMESPACE, namespace)
+    }
+
+    /// `deployment.environment.name`, such as `production`. Absent by default.
+    pub fn environment(self, environment: impl Into<String>) -> Self {
+        self.resource_attribute(semconv::DEPLOYMENT_ENVIRONMENT_NAME, environment)
+    }
+
+    /// Any attribute of the resource, over the one that the environment or detection gives.
+    pub fn resource_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
+    }
+
+    /// A listener of its own that serves `/metrics` and nothing else, on the telemetry's thread.
+    /// Port 0 takes any free one; [`Telemetry::metrics_address`] tells which.
+    ///
+    /// Default: what `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` say
+    /// (either opens it; the other is `localhost`, or 9464), and none without them. An address
+    /// that is not loopback shows the numbers to whoever reaches it.
+    pub fn metrics_listener(mut self, address: SocketAddr) -> Self {
+        self.listener = Some(address);
+        self
+    }
+
+    /// The bucket edges of one histogram, by its OpenTelemetry or `metrics` name, in its unit; in
+    /// place of the declared ones, or of those that its described unit gives. The edges must be
+    /// finite and ascending.
+    pub fn histogram_edges(
+        mut self,
+        name: impl Into<String>,
+        edges: impl IntoIterator<Item = f64>,
+    ) -> Self {
+        let edges = edges.into_iter().collect();
+        self.limits.edges.insert(name.into(), edges);
+        self
+    }
+
+    /// How many attribute sets one instrument may have before the rest is gathered in an overflow
+    /// set. Default 2,000, as OpenTelemetry has it.
+    pub fn series_limit(mut self, sets: usize) -> Self {
+        self.limits.series = sets;
+        self
+    }
+
+    /// How many bytes all series together may take before new ones go to the overflow sets.
+    /// Default 32 MiB.
+    pub fn series_byte_budget(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// The clock that times are taken from. Default: the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// A condition of `/ready`, asked at each probe: it must answer at once. Its error is shown
+    /// to whoever asks.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    ///
+    /// let warm = Arc::new(AtomicBool::new(false));
+    /// let is_warm = Arc::clone(&warm);
+    /// let telemetry = orderscope::Telemetry::builder("menus")
+    ///     .readiness_check("cache", move || match is_warm.load(Ordering::Relaxed) {
+    ///         true => Ok(()),
+    ///         false => Err("the menu cache is not loaded yet".to_owned()),
+    ///     })
+    ///     .build()?;
+    /// # drop(telemetry);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    pub fn readiness_check(
+        mut self,
+        name: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.health.add(name.into(), Box::new(check));
+        self
+    }
+
+    /// Leaves the `tracing` subscriber to the application. Without this, `install()` makes
+    /// orderscope's the process's: lines on stderr, at the levels of `RUST_LOG`, `info` by
+    /// default.
+    pub fn without_subscriber(mut self) -> Self {
+        self.with_subscriber = false;
+        self
+    }
+
+    /// Leaves the recorder of the `metrics` facade to the application: what
+    /// `metrics::counter!` and its like record does not appear.
+    pub fn without_recorder(mut self) -> Self {
+        self.with_recorder = false;
+        self
+    }
+
+    /// Makes a telemetry and touches nothing global: any number of them live side by side.
+    ///
+    /// The metrics, some 100 KiB, are never freed: requests refer to them without counting.
+    ///
+    /// # Errors
+    /// A setting is not accepted, the scrape listener's address cannot be bound, or the operating
+    /// system refuses a thread.
+    pub fn build(self) -> Result<Telemetry, Error> {
+        let variables = environment::Process;
+        let resource = self.resource()?;
+        self.check_edges()?;
+        let address = match self.listener {
+            Some(address) => Some(address),
+            None => environment::metrics_listener(&variables)?,
+        };
+        let bind = |address| listener::bind(address).map_err(|e| Error::listener(address, e));
+        let socket = address.map(bind).transpose()?.map(Arc::new);
+        let worker = Arc::new(Worker::start().map_err(Error::worker)?);
+
+        let pipeline = Pipeline::leaked(self.limits, self.clock, worker.restarts());
+        process::watch(pipeline);
+        let pages = Arc::new(Pages::new(
+            &pipeline.registry,
+            &resource,
+            pipeline.clock.clone(),
+            Arc::downgrade(&worker),
+        ));
+        let metrics_address = socket.as_ref().and_then(|socket| socket.local_addr().ok());
+        if let Some(socket) = socket {
+            let pages = Arc::clone(&pages);
+            worker
+                .settle(move |stop| listener::serve(Arc::clone(&socket), Arc::clone(&pages), stop));
+        }
+        Ok(Telemetry {
+            inner: Arc::new(Inner {
+                pipeline,
+                http: Instruments::leaked(pipeline),
+                resource,
+                pages,
+                health: Arc::new(self.health),
+                worker,
+                metrics_address,
+                last: OnceLock::new(),
+            }),
+        })
+    }
+
+    /// Makes a telemetry and makes it the process's: its recorder serves `metrics::counter!` and
+    /// its like, its subscriber prints what `tracing` emits.
+    ///
+    /// # Errors
+    /// As [`build()`](Self::build); and when the process has an installed orderscope, a `tracing`
+    /// subscriber or a `metrics` recorder already, unless [`without_subscriber`] or
+    /// [`without_recorder`] leaves its place to the other. After an error nothing is changed; if
+    /// a foreign subscriber was installed between our look and our turn, the error says what of
+    /// ours was set by then.
+    ///
+    /// [`without_subscriber`]: Self::without_subscriber
+    /// [`without_recorder`]: Self::without_recorder
+    pub fn install(self) -> Result<Telemetry, Error> {
+        installation::install(self)
+    }
+
+    pub(super) fn takes_subscriber(&self) -> bool {
+        self.with_subscriber
+    }
+
+    pub(super) fn takes_recorder(&self) -> bool {
+        self.with_recorder
+    }
+
+    fn resource(&self) -> Result<Resource, Error> {
+        let mut resource = Resource::detected();
+        environment::describe(&mut resource, &environment::Process)?;
+        for (name, value) in &self.attributes {
+            if name.is_empty() {
+                let accepted = "a name such as `team`";
+                return Err(Error::configuration(
+                    "a resource attribute's name",
+                    "",
+                    accepted,
+                ));
+            }
+            resource.set(name, value);
+        }
+        let (setting, name) = match &self.name {
+            Some(name) => ("the service name", name.clone()),
+            None => (
+                "OTEL_SERVICE_NAME",
+                environment::service_name(&environment::Process)?.unwrap_or_default(),
+            ),
+        };
+        if name.trim().is_empty() {
+            let accepted = "a name such as `orders`: every signal carries it";
+            return Err(Error::configuration(setting, name, accepted));
+        }
+        resource.set(semconv::SERVICE_NAME, name);
+        Ok(resource)
+    }
+
+    fn check_edges(&self) -> Result<(), Error> {
+        for (name, edges) in &self.limits.edges {
+            let is_ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);
+            if edges.is_empty() || !is_ascending || !edges.iter().all(|edge| edge.is_finite()) {
+                return Err(Error::configuration(
+                    format!("histogram_edges({name:?})"),
+                    format!("{edges:?}"),
+                    "one finite number or more, ascending",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

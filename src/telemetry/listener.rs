@@ -1,0 +1,152 @@
+//! A scrape listener of our own, for services without a router, and for operators who keep
+//! `/metrics` off the service's port.
+//!
+//! Whoever connects can hold up to 16 sockets for at most 5 seconds, and nobody else's scrape:
+//! accepting never waits.
+
+use super::endpoints;
+use crate::export::prometheus::Pages;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::{self, timeout},
+};
+
+const CONNECTIONS: usize = 16;
+const HEADER_WITHIN: Duration = Duration::from_secs(2);
+const ALL_WITHIN: Duration = Duration::from_secs(5);
+/// After an error of `accept`, such as having run out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// More than any scraper sends.
+const HEADER_BYTES: usize = 16 * 1024;
+
+/// Binds, so that a port in use is told by `build()`.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// A connection that is held.
+struct Held {
+    has_asked: Arc<AtomicBool>,
+    connection: AbortHandle,
+}
+
+/// Serves scrapes until `stop` says so.
+pub(super) async fn serve(
+    listener: Arc<TcpListener>,
+    pages: Arc<Pages>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let listener = match listener
+        .try_clone()
+        .and_then(tokio::net::TcpListener::from_std)
+    {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, "the metrics listener cannot be served");
+            return;
+        }
+    };
+    let mut held = VecDeque::<Held>::with_capacity(CONNECTIONS);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = connections.join_next(), if !connections.is_empty() => continue,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                // Whatever it was, the next accept may go well; a busy loop would not help.
+                time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        held.retain(|held| !held.connection.is_finished());
+        make_room(&mut held);
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let connection = connections.spawn(connection(
+            stream,
+            Arc::clone(&pages),
+            Arc::clone(&has_asked),
+        ));
+        held.push_back(Held {
+            has_asked,
+            connection,
+        });
+    }
+    drop(listener);
+    // Scrapes that have begun may come to their end.
+    while connections.join_next().await.is_some() {}
+}
+
+/// Closes the oldest connection that has asked for nothing yet, else the oldest of all.
+fn make_room(held: &mut VecDeque<Held>) {
+    if held.len() < CONNECTIONS {
+        return;
+    }
+    let idle = |held: &Held| !held.has_asked.load(Ordering::Relaxed);
+    let oldest = held.iter().position(idle).unwrap_or(0);
+    if let Some(closed) = held.remove(oldest) {
+        closed.connection.abort();
+    }
+}
+
+async fn connection(stream: TcpStream, pages: Arc<Pages>, has_asked: Arc<AtomicBool>) {
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(answer(&request, &pages).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .max_buf_size(HEADER_BYTES)
+        // One scrape a connection: an idle one would only hold a place.
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // An error is the other side's, or the deadline.
+    let _ = timeout(ALL_WITHIN, connection).await;
+}
+
+async fn answer(
+    request: &Request<impl Body>,
+    pages: &Arc<Pages>,
+) -> Response<http_body_util::Full<Bytes>> {
+    let (status, allow) = match (request.uri().path(), request.method()) {
+        ("/metrics", &Method::GET | &Method::HEAD) => {
+            return endpoints::scrape(pages, request.headers())
+                .await
+                .map(Into::into);
+        }
+        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"),
+        _ => (StatusCode::NOT_FOUND, ""),
+    };
+    let mut response = Response::new(Bytes::from_static(b"scrape /metrics\n").into());
+    *response.status_mut() = status;
+    if !allow.is_empty() {
+        let allow = http::HeaderValue::from_static(allow);
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
