@@ -1,0 +1,52 @@
+//! Where the real programs stand that the tests run. One that is absent fails its test.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The Python of the tests' virtual environment.
+pub(crate) fn python() -> PathBuf {
+    let of_venv = repository().join("target/venv/bin/python");
+    located("ORDERSCOPE_PYTHON", [of_venv])
+}
+
+/// The real Prometheus.
+pub(crate) fn prometheus() -> PathBuf {
+    located("PROMETHEUS", installed_or_unpacked("prometheus"))
+}
+
+/// Its tool, which lints metrics and tests rules.
+pub(crate) fn promtool() -> PathBuf {
+    located("PROMTOOL", installed_or_unpacked("promtool"))
+}
+
+/// The top of the repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn installed_or_unpacked(program: &str) -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let unpacked = repository().join("target/tools/prometheus/usr/bin");
+    env::split_paths(&path)
+        .chain([unpacked])
+        .map(|folder| folder.join(program))
+        .collect()
+}
+
+fn located(variable: &str, candidates: impl IntoIterator<Item = PathBuf>) -> PathBuf {
+    if let Some(given) = env::var_os(variable).filter(|given| !given.is_empty()) {
+        let given = PathBuf::from(given);
+        assert!(
+            given.is_file(),
+            "{variable} names {}, which is no file",
+            given.display()
+        );
+        return given;
+    }
+    candidates
+        .into_iter()
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| {
+            panic!("the program of {variable} is absent: run `bash tests/run`, which installs it")
+        })
+}
