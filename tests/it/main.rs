@@ -1,0 +1,14 @@
+//! The integration tests, in one binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, its helpers as well"
+)]
+
+mod exposition;
+mod floor_plan;
+mod loopback;
+mod programs;
+mod prometheus;
+mod repository;
