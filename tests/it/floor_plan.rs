@@ -93,6 +93,9 @@ fn imports(plan: &Plan, front_door: &FrontDoor, file: &contents::File) -> Vec<Vi
     };
     let mut found = Vec::new();
     for path in paths::in_crate(&file.tokens, &plan::module_of_file(&file.path)) {
+        if Room::of_module(&path.segments).as_ref() == Some(&from) {
+            continue;
+        }
         let what = match front_door.place(&path.segments) {
             Place::Elsewhere => continue,
             Place::FrontDoor => format!(

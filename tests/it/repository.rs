@@ -60,10 +60,8 @@ fn no_dependency_asks_for_a_newer_compiler_than_we_do() {
         .filter_map(|package| Some((package, package["rust_version"].as_str()?)))
         .filter(|(_, theirs)| version(theirs) > ours)
         .map(|(package, theirs)| {
-            format!(
-                "{} {} asks for {theirs}",
-                package["name"], package["version"]
-            )
+            let [name, release] = ["name", "version"].map(|key| package[key].as_str().unwrap());
+            format!("{name} {release} asks for {theirs}")
         })
         .collect();
     assert!(newer.is_empty(), "our rust-version is older: {newer:#?}");

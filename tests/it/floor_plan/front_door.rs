@@ -220,6 +220,11 @@ impl Module {
                     let prefix = import.leading_colon.map(|_| "::".to_owned());
                     module.import(&import.tree, prefix.into_iter().collect());
                 }
+                Item::ExternCrate(other) => {
+                    let name = other.rename.as_ref().map_or(&other.ident, |(_, name)| name);
+                    let path = ["::".to_owned(), other.ident.to_string()];
+                    module.name(name.to_string(), path.into());
+                }
                 Item::Mod(inner) => {
                     let name = inner.ident.to_string();
                     if inner.content.is_none() {

@@ -15,6 +15,7 @@ pub use self::error::Error as Failure;
 pub use pipeline::*;
 pub(crate) use crate::catalog;
 pub mod reexport { pub use ::metrics; pub use opentelemetry; pub use super::clock::Clock; }
+extern crate alloc;
 pub const VERSION: &str = \"1\";
 ";
 
@@ -90,6 +91,12 @@ fn a_tree_in_order_has_no_violation() {
         ),
     ];
     assert_eq!(complaints(&files), [""; 0]);
+}
+
+#[test]
+fn a_path_within_the_room_needs_no_front_door() {
+    let planted = "use self::one::A; use super::review::B; use crate::review::{C, one::*};";
+    assert_eq!(complaints(&[("src/review.rs", planted)]), [""; 0]);
 }
 
 #[test]
@@ -174,6 +181,7 @@ fn what_lib_rs_re_exports_is_imported_from_the_room_that_defines_it() {
         "use crate::reexport::Clock;",
         "use crate::reexport::metrics::counter;",
         "use crate::reexport::opentelemetry::global;",
+        "use crate::alloc::vec::Vec;",
     ] {
         assert_eq!(in_metrics(lower), [""; 0], "{lower}");
     }
