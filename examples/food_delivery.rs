@@ -1,0 +1,243 @@
+//! A small food-delivery platform with its own traffic, failures included, watched by `orderscope`.
+//!
+//! ```sh
+//! cargo run --example food_delivery                          # until Ctrl-C
+//! cargo run --example food_delivery -- --for 30s --summary summary.json
+//! ```
+//!
+//! Customers browse, fill carts, order, pay and follow their couriers over real sockets; scanners
+//! probe, clients vanish half-way, one coupon panics and one bank never answers. While it runs,
+//! `/metrics` shows it; at the end, a summary says where every request went.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that talks to whoever started it"
+)]
+
+#[path = "food_delivery/accounts.rs"]
+mod accounts;
+#[path = "food_delivery/catalogue.rs"]
+mod catalogue;
+#[path = "food_delivery/client.rs"]
+mod client;
+#[path = "food_delivery/couriers.rs"]
+mod couriers;
+#[path = "food_delivery/customers.rs"]
+mod customers;
+#[path = "food_delivery/database.rs"]
+mod database;
+#[path = "food_delivery/deadline.rs"]
+mod deadline;
+#[path = "food_delivery/journeys.rs"]
+mod journeys;
+#[path = "food_delivery/orders.rs"]
+mod orders;
+#[path = "food_delivery/platform.rs"]
+mod platform;
+#[path = "food_delivery/strangers.rs"]
+mod strangers;
+#[path = "food_delivery/summary.rs"]
+mod summary;
+#[path = "food_delivery/tracking.rs"]
+mod tracking;
+#[path = "food_delivery/traffic.rs"]
+mod traffic;
+
+use std::{
+    error::Error,
+    fs::File,
+    io::{ErrorKind, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser;
+use orderscope::Telemetry;
+use tokio::{net::TcpListener, time::timeout};
+
+use crate::{
+    client::Client, database::Database, deadline::Deadline, platform::Platform, summary::Summary,
+    traffic::Traffic,
+};
+
+/// How long open connections may take to end once the server is told to stop.
+const SERVER_GRACE: Duration = Duration::from_secs(5);
+
+/// How long telemetry may take to hand over what it still holds.
+const TELEMETRY_GRACE: Duration = Duration::from_secs(5);
+
+/// A small food-delivery platform with its own traffic, watched by orderscope.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Address to serve on; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    listen: String,
+
+    /// Requests per second to aim at; 0 serves without traffic of its own
+    #[arg(long, value_name = "REQUESTS", default_value_t = 50.0, value_parser = rate)]
+    rate: f64,
+
+    /// Time to run, such as 30s or 5m; without it, until Ctrl-C
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    length: Option<Duration>,
+
+    /// Seed of the traffic: the same seed makes the same decisions
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+
+    /// File to write the summary to, as JSON
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=5_000.0).contains(&rate) => Ok(rate),
+        _ => Err("expected a number from 0 to 5000".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("food_delivery: some requests are unaccounted for");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("food_delivery: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the platform to its end; true if every request is accounted for.
+async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
+    // All that can be wrong with the command line is told before the run, not after it.
+    let listener = listen(&arguments.listen).await?;
+    let address = listener.local_addr()?;
+    let summary_file = arguments.summary.as_deref().map(create).transpose()?;
+
+    let telemetry = Telemetry::builder("food-delivery")
+        .version(env!("CARGO_PKG_VERSION"))
+        .environment("demo")
+        .install()?;
+    orders::describe_metrics();
+
+    let closing = Deadline::new();
+    let platform = Platform::new(Database::open().await?, closing.clone());
+    let kitchen = tokio::spawn(tracking::kitchen(platform.clone()));
+    let app = platform::router(platform, &telemetry);
+    let shutdown = closing.clone();
+    let server = tokio::spawn(
+        axum::serve(listener, app)
+            .with_graceful_shutdown(async move { shutdown.passed().await })
+            .into_future(),
+    );
+    announce(&arguments, address)?;
+
+    let leaving = Deadline::new();
+    let traffic = Traffic {
+        client: Client::new(reachable(address)),
+        rate: arguments.rate,
+        seed: arguments.seed,
+        leaving: leaving.clone(),
+    };
+    let visitors = tokio::spawn(traffic.run());
+    tokio::select! {
+        () = end_of(arguments.length) => {}
+        result = interrupted() => result?,
+    }
+
+    // Visitors first, then the server, then telemetry: each outlives what it serves.
+    leaving.pass();
+    visitors.await?;
+    closing.pass();
+    kitchen.await?;
+    match timeout(SERVER_GRACE, server).await {
+        Ok(served) => served??,
+        Err(_) => eprintln!("food_delivery: some connections did not close in {SERVER_GRACE:?}"),
+    }
+    let summary = Summary::settled(&telemetry).await;
+    let report = telemetry.shutdown(TELEMETRY_GRACE).await;
+
+    writeln!(std::io::stdout(), "\n{summary}\n\ntelemetry: {report}")?;
+    if let Some(mut file) = summary_file {
+        serde_json::to_writer_pretty(&mut file, &summary)?;
+        writeln!(file)?;
+    }
+    Ok(summary.is_balanced())
+}
+
+async fn listen(address: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => {
+                format!("{address} is already in use; take any free port with --listen 127.0.0.1:0")
+            }
+            _ => format!("cannot listen on {address}: {error}"),
+        })
+}
+
+fn create(path: &std::path::Path) -> Result<File, String> {
+    File::create(path)
+        .map_err(|error| format!("cannot write the summary to {}: {error}", path.display()))
+}
+
+fn announce(arguments: &Arguments, address: SocketAddr) -> std::io::Result<()> {
+    let url = format!("http://{}", reachable(address));
+    let length = match arguments.length {
+        Some(length) => format!("for {}", humantime::format_duration(length)),
+        None => "until Ctrl-C".to_owned(),
+    };
+    let Arguments { rate, seed, .. } = arguments;
+    writeln!(
+        std::io::stdout(),
+        "Food delivery at {url}, {length}: {rate} requests a second of its own, seed {seed}
+
+  metrics   curl {url}/metrics
+  health    curl {url}/health/ready
+  browse    curl {url}/restaurants
+            curl {url}/restaurants/3/dishes
+  search    curl {url}/search?q=pizza
+  track     curl -N {url}/orders/1/track
+"
+    )
+}
+
+/// Where a client on this machine finds a server that may listen on every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+async fn end_of(length: Option<Duration>) {
+    match length {
+        Some(length) => tokio::time::sleep(length).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for Ctrl-C, or for SIGTERM where there is one.
+async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,101 @@
+//! The customers' HTTP client: keep-alive connections to the platform's own address.
+
+use std::{error::Error, net::SocketAddr, time::Duration};
+
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+};
+use hyper_util::{
+    client::legacy::{Client as Connections, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+/// What a visit may fail with: a connection that broke, an answer that makes no sense.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// How long a customer waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A client of the platform; clones share its connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    address: SocketAddr,
+    connections: Connections<HttpConnector, Full<Bytes>>,
+}
+
+/// What the platform said.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// Null if the body is no JSON.
+    pub(crate) body: Value,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let connections = Connections::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(20))
+            .build_http();
+        Self {
+            address,
+            connections,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        read(self.open(path).await?).await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        session: Option<&str>,
+        body: &Value,
+    ) -> Result<Answer, Failure> {
+        let mut request = self
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = session {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = Full::from(body.to_string());
+        read(self.send(request.body(body)?).await?).await
+    }
+
+    /// Asks for a path and leaves the body to the caller.
+    pub(crate) async fn open(&self, path: &str) -> Result<Response<Incoming>, Failure> {
+        let request = self.request(Method::GET, path);
+        self.send(request.body(Full::default())?).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        let address = self.address;
+        Request::builder()
+            .method(method)
+            .uri(format!("http://{address}{path}"))
+            .header(HOST, address.to_string())
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        Ok(timeout(PATIENCE, self.connections.request(request)).await??)
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Answer, Failure> {
+    let status = response.status();
+    let body = timeout(PATIENCE, response.into_body().collect())
+        .await??
+        .to_bytes();
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    Ok(Answer { status, body })
+}

@@ -1,0 +1,226 @@
+//! What the run came to, by the telemetry's own account: as a table, and as JSON.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
+    time::Duration,
+};
+
+use orderscope::{
+    Telemetry,
+    snapshot::{Distribution, Snapshot},
+};
+use serde::Serialize;
+use tokio::time::sleep;
+
+const STARTED: &str = "orderscope.http.server.requests.started";
+const FINISHED: &str = "orderscope.http.server.requests.finished";
+const ACTIVE: &str = "http.server.active_requests";
+const LAST_BYTE: &str = "http.server.request.duration";
+const FIRST_BYTE: &str = "orderscope.http.server.time_to_first_byte";
+const ROUTE: &str = "http.route";
+
+#[derive(Serialize)]
+pub(crate) struct Summary {
+    requests: Requests,
+    /// To the last byte, by route; requests without a route under the empty string.
+    latency_seconds: BTreeMap<String, Latency>,
+    /// To the first byte, likewise; streams that never end on their own are here alone.
+    first_byte_seconds: BTreeMap<String, Latency>,
+}
+
+#[derive(Serialize)]
+struct Requests {
+    started: u64,
+    active: u64,
+    outcomes: Outcomes,
+}
+
+#[derive(Serialize)]
+struct Outcomes {
+    completed: u64,
+    client_closed: u64,
+    timed_out: u64,
+    panicked: u64,
+    shed: u64,
+    body_failed: u64,
+    upgraded: u64,
+}
+
+#[derive(Clone, Copy, Default, Serialize)]
+struct Latency {
+    count: u64,
+    p50: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl Summary {
+    /// Takes the summary once the last requests are accounted for, or a second later.
+    pub(crate) async fn settled(telemetry: &Telemetry) -> Self {
+        for _ in 0..100 {
+            let summary = Self::of(&telemetry.snapshot());
+            if summary.requests.active == 0 && summary.is_balanced() {
+                return summary;
+            }
+            // A connection's last request falls a moment after the server has let go of it.
+            sleep(Duration::from_millis(10)).await;
+        }
+        Self::of(&telemetry.snapshot())
+    }
+
+    /// Whether every request that started has finished with one outcome.
+    pub(crate) fn is_balanced(&self) -> bool {
+        let Requests {
+            started,
+            active,
+            outcomes,
+        } = &self.requests;
+        *active == 0 && *started == outcomes.total()
+    }
+
+    fn of(snapshot: &Snapshot) -> Self {
+        let outcome = |name| snapshot.counter(FINISHED, &[("outcome", name)]);
+        let outcomes = Outcomes {
+            completed: outcome("completed"),
+            client_closed: outcome("client_closed"),
+            timed_out: outcome("timed_out"),
+            panicked: outcome("panicked"),
+            shed: outcome("shed"),
+            body_failed: outcome("body_failed"),
+            upgraded: outcome("upgraded"),
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of requests in flight"
+        )]
+        let active = snapshot.gauge(ACTIVE, &[]).round() as u64;
+        let started = snapshot.counter(STARTED, &[]);
+        Self {
+            requests: Requests {
+                started,
+                active,
+                outcomes,
+            },
+            latency_seconds: by_route(snapshot, LAST_BYTE),
+            first_byte_seconds: by_route(snapshot, FIRST_BYTE),
+        }
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<15}{:>8}", "outcome", "requests")?;
+        for (outcome, requests) in self.requests.outcomes.by_name() {
+            writeln!(f, "{outcome:<15}{requests:>8}")?;
+        }
+
+        let routes: BTreeMap<_, _> = self
+            .first_byte_seconds
+            .iter()
+            .chain(&self.latency_seconds)
+            .collect();
+        let width = routes
+            .keys()
+            .map(|route| name(route).len())
+            .max()
+            .unwrap_or(0);
+        writeln!(
+            f,
+            "\n{:width$}  {:>8}  {:>23}  {:>23}",
+            "", "", "first byte, ms", "last byte, ms"
+        )?;
+        write!(f, "{:<width$}  {:>8}", "route", "requests")?;
+        writeln!(f, "  {0:>11} {1:>11}  {0:>11} {1:>11}", "p50", "p99")?;
+        for route in routes.into_keys() {
+            let first = self
+                .first_byte_seconds
+                .get(route)
+                .copied()
+                .unwrap_or_default();
+            let last = self.latency_seconds.get(route).copied().unwrap_or_default();
+            write!(
+                f,
+                "{:<width$}  {:>8}",
+                name(route),
+                first.count.max(last.count)
+            )?;
+            write!(
+                f,
+                "  {:>11} {:>11}",
+                milliseconds(first.p50),
+                milliseconds(first.p99)
+            )?;
+            writeln!(
+                f,
+                "  {:>11} {:>11}",
+                milliseconds(last.p50),
+                milliseconds(last.p99)
+            )?;
+        }
+
+        let Requests {
+            started,
+            active,
+            outcomes,
+        } = &self.requests;
+        let sign = if self.is_balanced() { '=' } else { '≠' };
+        write!(
+            f,
+            "\nstarted {started} {sign} finished {} + active {active}",
+            outcomes.total()
+        )
+    }
+}
+
+impl Outcomes {
+    fn by_name(&self) -> [(&'static str, u64); 7] {
+        [
+            ("completed", self.completed),
+            ("client_closed", self.client_closed),
+            ("timed_out", self.timed_out),
+            ("panicked", self.panicked),
+            ("shed", self.shed),
+            ("body_failed", self.body_failed),
+            ("upgraded", self.upgraded),
+        ]
+    }
+
+    fn total(&self) -> u64 {
+        self.by_name().iter().map(|(_, requests)| requests).sum()
+    }
+}
+
+impl From<Distribution> for Latency {
+    fn from(distribution: Distribution) -> Self {
+        Self {
+            count: distribution.count(),
+            p50: distribution.quantile(0.50),
+            p99: distribution.quantile(0.99),
+        }
+    }
+}
+
+fn by_route(snapshot: &Snapshot, metric: &str) -> BTreeMap<String, Latency> {
+    let routes = snapshot.attribute_values(metric, ROUTE).into_iter();
+    let latencies = routes.map(|route| {
+        let latency = snapshot.histogram(metric, &[(ROUTE, &route)]).into();
+        (route, latency)
+    });
+    latencies.collect()
+}
+
+fn name(route: &str) -> &str {
+    if route.is_empty() {
+        "(no route)"
+    } else {
+        route
+    }
+}
+
+fn milliseconds(seconds: Option<f64>) -> String {
+    seconds.map_or_else(
+        || "-".to_owned(),
+        |seconds| format!("{:.2}", seconds * 1_000.0),
+    )
+}
