@@ -63,12 +63,6 @@ use crate::{
     traffic::Traffic,
 };
 
-/// How long open connections may take to end once the server is told to stop.
-const SERVER_GRACE: Duration = Duration::from_secs(5);
-
-/// How long telemetry may take to hand over what it still holds.
-const TELEMETRY_GRACE: Duration = Duration::from_secs(5);
-
 /// A small food-delivery platform with its own traffic, watched by orderscope.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -165,11 +159,12 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let summary = Summary::settled(&telemetry).await;
     let report = telemetry.shutdown(TELEMETRY_GRACE).await;
 
-    writeln!(std::io::stdout(), "\n{summary}\n\ntelemetry: {report}")?;
+    // The file first: it must not depend on whether anybody still reads the output.
     if let Some(mut file) = summary_file {
         serde_json::to_writer_pretty(&mut file, &summary)?;
         writeln!(file)?;
     }
+    writeln!(std::io::stdout(), "\n{summary}\n\ntelemetry: {report}")?;
     Ok(summary.is_balanced())
 }
 
@@ -241,3 +236,9 @@ async fn interrupted() -> std::io::Result<()> {
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
 }
+
+/// How long open connections may take to end once the server is told to stop.
+const SERVER_GRACE: Duration = Duration::from_secs(5);
+
+/// How long telemetry may take to hand over what it still holds.
+const TELEMETRY_GRACE: Duration = Duration::from_secs(5);

@@ -12,12 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::{Failure, Platform};
 
-/// Rows of an export read at a time, so that a long one never sits in memory.
-const EXPORT_PAGE: i64 = 50;
-
-/// Texts shorter than this are not in the index.
-const INDEXED_LENGTH: usize = 3;
-
 #[derive(Serialize)]
 pub(crate) struct Restaurant {
     id: i64,
@@ -119,3 +113,9 @@ fn menu(rows: Vec<(i64, String, i64)>) -> Vec<Dish> {
         .map(|(id, name, cents)| Dish { id, name, cents });
     dishes.collect()
 }
+
+/// Rows of an export read at a time, so that a long one never sits in memory.
+const EXPORT_PAGE: i64 = 50;
+
+/// Texts shorter than this are not in the index.
+const INDEXED_LENGTH: usize = 3;

@@ -19,9 +19,6 @@ use tokio::time::timeout;
 /// What a visit may fail with: a connection that broke, an answer that makes no sense.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// How long a customer waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(4);
-
 /// A client of the platform; clones share its connections.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -99,3 +96,6 @@ async fn read(response: Response<Incoming>) -> Result<Answer, Failure> {
     let body = serde_json::from_slice(&body).unwrap_or_default();
     Ok(Answer { status, body })
 }
+
+/// How long a customer waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(4);

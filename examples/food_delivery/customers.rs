@@ -12,9 +12,6 @@ use crate::{
     journeys::{Journey, Step},
 };
 
-/// Tracking ends on its own within this time, or the customer gives up.
-const LONGEST_TRACKING: Duration = Duration::from_secs(10);
-
 struct Customer {
     client: Client,
     number: i64,
@@ -144,3 +141,6 @@ impl Customer {
         timeout(at_most, reading).await.unwrap_or(Ok(()))
     }
 }
+
+/// Tracking ends on its own within this time, or the customer gives up.
+const LONGEST_TRACKING: Duration = Duration::from_secs(10);

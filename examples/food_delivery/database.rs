@@ -22,6 +22,114 @@ pub(crate) const RESTAURANTS: i64 = 24;
 
 pub(crate) const CUSTOMERS: i64 = 500;
 
+/// Connections to the database: one that writes, so that writers queue here and not in SQLite's
+/// locks, and a few that read.
+#[derive(Clone)]
+pub(crate) struct Database {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Database {
+    /// Makes the schema, and restaurants, dishes, past sales and customers in it.
+    pub(crate) async fn open() -> Result<Self, sqlx::Error> {
+        // Readers of the shared cache take table locks unless they read what is uncommitted.
+        let options = "sqlite::memory:"
+            .parse::<SqliteConnectOptions>()?
+            .pragma("read_uncommitted", "true");
+        // The database lives as long as a connection to it, so one is never given up.
+        let pool = || {
+            SqlitePoolOptions::new()
+                .min_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        let readers = pool().max_connections(6).connect_with(options).await?;
+        let database = Self { writer, readers };
+        database.seed().await?;
+        Ok(database)
+    }
+
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
+        self.readers.acquire().await
+    }
+
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writer.begin().await
+    }
+
+    /// Holds a connection for as long as `text` would take to find in a table that does not fit
+    /// in memory: from 120 to 400 ms, the same for the same text.
+    pub(crate) async fn scan(&self, text: &str) -> Result<(), sqlx::Error> {
+        let _connection = self.read().await?;
+        let weight = text
+            .bytes()
+            .fold(17_u64, |sum, byte| sum * 31 + u64::from(byte));
+        sleep(Duration::from_millis(120 + weight % 281)).await;
+        Ok(())
+    }
+
+    /// Forgets all but the newest carts, orders and sessions.
+    pub(crate) async fn tidy(&self) -> Result<(), sqlx::Error> {
+        let mut rows = self.write().await?;
+        sqlx::raw_sql(TIDY).execute(&mut *rows).await?;
+        rows.commit().await
+    }
+
+    async fn seed(&self) -> Result<(), sqlx::Error> {
+        let mut rows = self.write().await?;
+        sqlx::raw_sql(SCHEMA).execute(&mut *rows).await?;
+        for id in 1..=RESTAURANTS {
+            open_restaurant(&mut rows, id).await?;
+        }
+        sqlx::query(SALES).execute(&mut *rows).await?;
+        sqlx::query(SPOIL)
+            .bind(SPOILT_BOOKS)
+            .execute(&mut *rows)
+            .await?;
+        sqlx::query(SIGN_UP)
+            .bind(CUSTOMERS)
+            .execute(&mut *rows)
+            .await?;
+        for code in [COUPON, BROKEN_COUPON] {
+            sqlx::query("INSERT INTO coupons (code) VALUES (?)")
+                .bind(code)
+                .execute(&mut *rows)
+                .await?;
+        }
+        sqlx::query("INSERT INTO coupon_dishes (coupon, dish) VALUES (?1, 4), (?1, 12)")
+            .bind(COUPON)
+            .execute(&mut *rows)
+            .await?;
+        rows.commit().await
+    }
+}
+
+async fn open_restaurant(rows: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
+    let index = usize::try_from(id - 1).unwrap_or_default();
+    let place = PLACES[index / MENUS.len() % PLACES.len()];
+    let (cuisine, kind, dishes) = &MENUS[index % MENUS.len()];
+    sqlx::query("INSERT INTO restaurants (id, name, cuisine) VALUES (?, ?, ?)")
+        .bind(id)
+        .bind(format!("{place} {kind}"))
+        .bind(*cuisine)
+        .execute(&mut *rows)
+        .await?;
+    for (cents, dish) in (650..).step_by(175).zip(dishes) {
+        sqlx::query("INSERT INTO dishes (restaurant, name, cents) VALUES (?, ?, ?)")
+            .bind(id)
+            .bind(*dish)
+            .bind(cents + id * 10)
+            .execute(&mut *rows)
+            .await?;
+    }
+    Ok(())
+}
+
 const SCHEMA: &str = "
 CREATE TABLE restaurants (id INTEGER PRIMARY KEY, name TEXT NOT NULL, cuisine TEXT NOT NULL);
 CREATE TABLE dishes (
@@ -135,111 +243,3 @@ const MENUS: [(&str, &str, [&str; 8]); 4] = [
         ],
     ),
 ];
-
-/// Connections to the database: one that writes, so that writers queue here and not in SQLite's
-/// locks, and a few that read.
-#[derive(Clone)]
-pub(crate) struct Database {
-    writer: SqlitePool,
-    readers: SqlitePool,
-}
-
-impl Database {
-    /// Makes the schema, and restaurants, dishes, past sales and customers in it.
-    pub(crate) async fn open() -> Result<Self, sqlx::Error> {
-        // Readers of the shared cache take table locks unless they read what is uncommitted.
-        let options = "sqlite::memory:"
-            .parse::<SqliteConnectOptions>()?
-            .pragma("read_uncommitted", "true");
-        // The database lives as long as a connection to it, so one is never given up.
-        let pool = || {
-            SqlitePoolOptions::new()
-                .min_connections(1)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
-        let readers = pool().max_connections(6).connect_with(options).await?;
-        let database = Self { writer, readers };
-        database.seed().await?;
-        Ok(database)
-    }
-
-    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
-        self.readers.acquire().await
-    }
-
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin().await
-    }
-
-    /// Holds a connection for as long as `text` would take to find in a table that does not fit
-    /// in memory: from 120 to 400 ms, the same for the same text.
-    pub(crate) async fn scan(&self, text: &str) -> Result<(), sqlx::Error> {
-        let _connection = self.read().await?;
-        let weight = text
-            .bytes()
-            .fold(17_u64, |sum, byte| sum * 31 + u64::from(byte));
-        sleep(Duration::from_millis(120 + weight % 281)).await;
-        Ok(())
-    }
-
-    /// Forgets all but the newest carts, orders and sessions.
-    pub(crate) async fn tidy(&self) -> Result<(), sqlx::Error> {
-        let mut rows = self.write().await?;
-        sqlx::raw_sql(TIDY).execute(&mut *rows).await?;
-        rows.commit().await
-    }
-
-    async fn seed(&self) -> Result<(), sqlx::Error> {
-        let mut rows = self.write().await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut *rows).await?;
-        for id in 1..=RESTAURANTS {
-            open_restaurant(&mut rows, id).await?;
-        }
-        sqlx::query(SALES).execute(&mut *rows).await?;
-        sqlx::query(SPOIL)
-            .bind(SPOILT_BOOKS)
-            .execute(&mut *rows)
-            .await?;
-        sqlx::query(SIGN_UP)
-            .bind(CUSTOMERS)
-            .execute(&mut *rows)
-            .await?;
-        for code in [COUPON, BROKEN_COUPON] {
-            sqlx::query("INSERT INTO coupons (code) VALUES (?)")
-                .bind(code)
-                .execute(&mut *rows)
-                .await?;
-        }
-        sqlx::query("INSERT INTO coupon_dishes (coupon, dish) VALUES (?1, 4), (?1, 12)")
-            .bind(COUPON)
-            .execute(&mut *rows)
-            .await?;
-        rows.commit().await
-    }
-}
-
-async fn open_restaurant(rows: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
-    let index = usize::try_from(id - 1).unwrap_or_default();
-    let place = PLACES[index / MENUS.len() % PLACES.len()];
-    let (cuisine, kind, dishes) = &MENUS[index % MENUS.len()];
-    sqlx::query("INSERT INTO restaurants (id, name, cuisine) VALUES (?, ?, ?)")
-        .bind(id)
-        .bind(format!("{place} {kind}"))
-        .bind(*cuisine)
-        .execute(&mut *rows)
-        .await?;
-    for (cents, dish) in (650..).step_by(175).zip(dishes) {
-        sqlx::query("INSERT INTO dishes (restaurant, name, cents) VALUES (?, ?, ?)")
-            .bind(id)
-            .bind(*dish)
-            .bind(cents + id * 10)
-            .execute(&mut *rows)
-            .await?;
-    }
-    Ok(())
-}

@@ -7,18 +7,6 @@ use fastrand::Rng;
 
 use crate::database::{BROKEN_COUPON, COUPON, CUSTOMERS, RESTAURANTS, SPOILT_BOOKS};
 
-const MEAN_THOUGHT: f64 = 0.25;
-const LONGEST_THOUGHT: f64 = 1.2;
-
-/// Nobody stays longer than this many steps.
-const LONGEST_JOURNEY: usize = 40;
-
-/// Texts that the search finds in its index.
-const WORDS: [&str; 6] = ["pizza", "ramen", "curry", "fries", "dal", "noodles"];
-
-/// Texts too short for the index.
-const FRAGMENTS: [&str; 6] = ["a", "e", "pi", "no", "u", "ri"];
-
 /// A customer and the steps of one visit.
 pub(crate) struct Journey {
     pub(crate) customer: i64,
@@ -223,3 +211,16 @@ fn add_item(rng: &mut Rng) -> Step {
     let quantity = rng.u8(1..4);
     Step::AddItem { choice, quantity }
 }
+
+/// Times to think, in seconds.
+const MEAN_THOUGHT: f64 = 0.25;
+const LONGEST_THOUGHT: f64 = 1.2;
+
+/// Nobody stays longer than this many steps.
+const LONGEST_JOURNEY: usize = 40;
+
+/// Texts that the search finds in its index.
+const WORDS: [&str; 6] = ["pizza", "ramen", "curry", "fries", "dal", "noodles"];
+
+/// Texts too short for the index.
+const FRAGMENTS: [&str; 6] = ["a", "e", "pi", "no", "u", "ri"];

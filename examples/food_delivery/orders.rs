@@ -18,9 +18,6 @@ use crate::{
 /// Names of an order's stages, by their number in the database.
 pub(crate) const STAGES: [&str; 5] = ["placed", "accepted", "cooking", "on its way", "delivered"];
 
-/// Cards that end so have no money on them.
-const DECLINED_CARD: &str = "0002";
-
 #[derive(Deserialize)]
 pub(crate) struct NewCart {
     customer: String,
@@ -230,3 +227,6 @@ async fn gift(rows: &mut SqliteConnection, code: &str) -> Result<i64, Failure> {
     // This platform's bug: a coupon outlives the last of its dishes, and the list is empty.
     Ok(prices[0])
 }
+
+/// Cards that end so have no money on them.
+const DECLINED_CARD: &str = "0002";

@@ -13,9 +13,6 @@ use serde_json::json;
 
 use crate::{accounts, catalogue, database::Database, deadline::Deadline, orders, tracking};
 
-/// How long a handler may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// What every handler shares.
 #[derive(Clone)]
 pub(crate) struct Platform {
@@ -83,3 +80,6 @@ impl IntoResponse for Failure {
         (status, Json(json!({ "error": error }))).into_response()
     }
 }
+
+/// How long a handler may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);

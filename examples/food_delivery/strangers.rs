@@ -12,24 +12,6 @@ use tokio::{
 
 use crate::{client::Failure, deadline::Deadline};
 
-const METHODS: [&str; 8] = [
-    "GET", "GET", "GET", "POST", "HEAD", "PROPFIND", "TRACE", "JEFF",
-];
-
-const PATHS: [&str; 8] = [
-    "/wp-admin/setup",
-    "/.env",
-    "/.git/config",
-    "/phpmyadmin/index",
-    "/cgi-bin/luci",
-    "/actuator/env",
-    "/orders/../../etc/passwd",
-    "/restaurants/1/dishes/%00",
-];
-
-/// How long a stranger waits for anything.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// What a scanner sends, request by request.
 pub(crate) struct Scan {
     pub(crate) probes: Vec<String>,
@@ -114,3 +96,21 @@ async fn begin(address: SocketAddr, moment: Vanishing) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+const METHODS: [&str; 8] = [
+    "GET", "GET", "GET", "POST", "HEAD", "PROPFIND", "TRACE", "JEFF",
+];
+
+const PATHS: [&str; 8] = [
+    "/wp-admin/setup",
+    "/.env",
+    "/.git/config",
+    "/phpmyadmin/index",
+    "/cgi-bin/luci",
+    "/actuator/env",
+    "/orders/../../etc/passwd",
+    "/restaurants/1/dishes/%00",
+];
+
+/// How long a stranger waits for anything.
+const PATIENCE: Duration = Duration::from_secs(3);

@@ -13,13 +13,6 @@ use orderscope::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-const STARTED: &str = "orderscope.http.server.requests.started";
-const FINISHED: &str = "orderscope.http.server.requests.finished";
-const ACTIVE: &str = "http.server.active_requests";
-const LAST_BYTE: &str = "http.server.request.duration";
-const FIRST_BYTE: &str = "orderscope.http.server.time_to_first_byte";
-const ROUTE: &str = "http.route";
-
 #[derive(Serialize)]
 pub(crate) struct Summary {
     requests: Requests,
@@ -224,3 +217,10 @@ fn milliseconds(seconds: Option<f64>) -> String {
         |seconds| format!("{:.2}", seconds * 1_000.0),
     )
 }
+
+const STARTED: &str = "orderscope.http.server.requests.started";
+const FINISHED: &str = "orderscope.http.server.requests.finished";
+const ACTIVE: &str = "http.server.active_requests";
+const LAST_BYTE: &str = "http.server.request.duration";
+const FIRST_BYTE: &str = "orderscope.http.server.time_to_first_byte";
+const ROUTE: &str = "http.route";

@@ -22,15 +22,6 @@ use crate::{
     platform::{Failure, Platform},
 };
 
-/// How often the kitchen looks at its orders.
-const KITCHEN_TICK: Duration = Duration::from_millis(250);
-
-/// How often a tracking stream looks at its order.
-const TRACKING_TICK: Duration = Duration::from_millis(200);
-
-/// Kitchen ticks between two tidyings of the database.
-const TIDY_EVERY: u64 = 240;
-
 #[derive(Deserialize)]
 struct Position {
     courier: String,
@@ -165,3 +156,12 @@ async fn meet(platform: &Platform, position: Position) -> Result<i64, sqlx::Erro
     rows.commit().await?;
     Ok(waiting)
 }
+
+/// How often the kitchen looks at its orders.
+const KITCHEN_TICK: Duration = Duration::from_millis(250);
+
+/// How often a tracking stream looks at its order.
+const TRACKING_TICK: Duration = Duration::from_millis(200);
+
+/// Kitchen ticks between two tidyings of the database.
+const TIDY_EVERY: u64 = 240;

@@ -17,15 +17,6 @@ use crate::{
     strangers::{self, Scan, Vanishing},
 };
 
-/// No more visitors than this at once; each holds a socket or two.
-const MOST_VISITORS: usize = 300;
-
-/// How long the visitors may take to leave.
-const LEAVING_GRACE: Duration = Duration::from_secs(5);
-
-/// Arrivals that fell behind by more than this are not made up for.
-const LARGEST_LAG: Duration = Duration::from_secs(1);
-
 /// Visitors of every kind, arriving at random.
 pub(crate) struct Traffic {
     pub(crate) client: Client,
@@ -141,3 +132,12 @@ fn shuffled_deck(rng: &mut Rng) -> Vec<Visitor> {
     rng.shuffle(&mut deck);
     deck
 }
+
+/// No more visitors than this at once; each holds a socket or two.
+const MOST_VISITORS: usize = 400;
+
+/// How long the visitors may take to leave.
+const LEAVING_GRACE: Duration = Duration::from_secs(5);
+
+/// Arrivals that fell behind by more than this are not made up for.
+const LARGEST_LAG: Duration = Duration::from_secs(1);
