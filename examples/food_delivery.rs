@@ -164,7 +164,7 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         serde_json::to_writer_pretty(&mut file, &summary)?;
         writeln!(file)?;
     }
-    writeln!(std::io::stdout(), "\n{summary}\n\ntelemetry: {report}")?;
+    writeln!(std::io::stdout(), "\n{summary}\n\n{report}")?;
     Ok(summary.is_balanced())
 }
 
