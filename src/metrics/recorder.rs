@@ -52,7 +52,7 @@ impl Recorder {
 
     fn find<T: Stored>(&self, remembered: &Remembered<T>, key: &Key, kind: Kind) -> Option<Arc<T>> {
         let hash = key.get_hash();
-        match remembered.get(hash, |known| known == key) {
+        match remembered.get(hash, |known| is_same(known, key)) {
             Some(handle) => handle.clone(),
             None => self.register(remembered, hash, key, kind),
         }
@@ -90,7 +90,7 @@ impl Recorder {
             return handle;
         }
         let make = || (key.clone(), handle.clone());
-        match remembered.insert(hash, |known| known == key, make) {
+        match remembered.insert(hash, |known| is_same(known, key), make) {
             Some(handle) => handle.clone(),
             None => handle,
         }
@@ -124,6 +124,20 @@ impl Recorder {
             .remove(name)
             .unwrap_or((Unit::NONE, Box::default()))
     }
+}
+
+/// Equal as written, labels in their order. `Key`'s own equality sorts copies of the labels; two
+/// orders of one set are two entries here, of one series.
+#[inline]
+fn is_same(known: &Key, key: &Key) -> bool {
+    // A remembered key of literals holds the literals themselves.
+    let same = |one: &str, other: &str| std::ptr::eq(one, other) || one == other;
+    same(known.name(), key.name())
+        && known.labels().len() == key.labels().len()
+        && known
+            .labels()
+            .zip(key.labels())
+            .all(|(one, other)| same(one.key(), other.key()) && same(one.value(), other.value()))
 }
 
 impl fmt::Debug for Recorder {
