@@ -53,7 +53,8 @@ pub(crate) const PLAN: Plan = Plan {
         &["telemetry"],
         &[GUIDE],
     ],
-    siblings: &[],
+    // The conventions' names are words, not a mechanism.
+    siblings: &[("resource", "semconv")],
 };
 
 impl Plan {
