@@ -4,7 +4,11 @@ use std::fmt;
 
 /// A W3C trace id: 16 bytes, never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TraceId(u128);
+pub struct TraceId {
+    // Two words: a `u128` would align, and pad, whatever holds it to 16 bytes.
+    high: u64,
+    low: u64,
+}
 
 /// A W3C parent (span) id: 8 bytes, never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,24 +17,33 @@ pub struct SpanId(u64);
 impl TraceId {
     /// A random id. Not for secrets: the generator is fast, not cryptographic.
     pub(crate) fn random() -> Self {
-        Self(fastrand::u128(1..))
+        loop {
+            if let Some(id) = Self::new(fastrand::u128(..)) {
+                return id;
+            }
+        }
     }
 
     /// `None` for exactly zero, which the specification forbids.
     pub(crate) fn new(id: u128) -> Option<Self> {
-        (id != 0).then_some(Self(id))
+        let (high, low) = ((id >> 64) as u64, id as u64);
+        (id != 0).then_some(Self { high, low })
     }
 
     /// Big-endian bytes, as on the wire.
     pub fn to_bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
+        (u128::from(self.high) << 64 | u128::from(self.low)).to_be_bytes()
     }
 }
 
 impl SpanId {
     /// A random id.
     pub(crate) fn random() -> Self {
-        Self(fastrand::u64(1..))
+        loop {
+            if let Some(id) = Self::new(fastrand::u64(..)) {
+                return id;
+            }
+        }
     }
 
     /// `None` for exactly zero, which the specification forbids.
@@ -47,7 +60,7 @@ impl SpanId {
 /// 32 lower-case hexadecimal digits.
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:016x}{:016x}", self.high, self.low)
     }
 }
 

@@ -25,14 +25,33 @@ pin_project! {
     pub struct RequestBody<B> {
         #[pin]
         inner: B,
-        read: Option<Arc<AtomicU64>>,
+        read: Option<BytesRead>,
+    }
+}
+
+/// How much of a request's body was read, and whether it broke off.
+#[derive(Clone, Debug, Default)]
+#[expect(unnameable_types, reason = "between the layer and its own bodies")]
+pub struct BytesRead(Arc<AtomicU64>);
+
+impl BytesRead {
+    /// The highest bit of the count: no body has so many bytes.
+    const BROKEN: u64 = 1 << 63;
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) & !Self::BROKEN
+    }
+
+    /// The connection, or the stream, ended before the body did.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::BROKEN != 0
     }
 }
 
 impl<B: Body> RequestBody<B> {
     /// The body, and where its bytes are counted; a body at its end needs no place for that.
-    pub(super) fn new(inner: B) -> (Self, Option<Arc<AtomicU64>>) {
-        let read = (!inner.is_end_stream()).then(Arc::default);
+    pub(super) fn new(inner: B) -> (Self, Option<BytesRead>) {
+        let read = (!inner.is_end_stream()).then(BytesRead::default);
         let count = read.clone();
         (Self { inner, read }, count)
     }
@@ -48,10 +67,17 @@ impl<B: Body> Body for RequestBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(cx));
-        if let (Some(Ok(frame)), Some(read)) = (&frame, this.read)
-            && let Some(data) = frame.data_ref()
-        {
-            read.fetch_add(data.remaining() as u64, Ordering::Relaxed);
+        if let Some(BytesRead(read)) = this.read {
+            match &frame {
+                Some(Ok(frame)) => {
+                    let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                    read.fetch_add(bytes as u64, Ordering::Relaxed);
+                }
+                Some(Err(_)) => {
+                    read.fetch_or(BytesRead::BROKEN, Ordering::Relaxed);
+                }
+                None => {}
+            }
         }
         Poll::Ready(frame)
     }

@@ -1,6 +1,7 @@
 //! The record-once guard: one for each accepted request, one outcome for each guard.
 
 use super::{
+    body::BytesRead,
     instruments::{Instruments, Route},
     outcome::Outcome,
     request::{Protocol, Traits},
@@ -10,16 +11,10 @@ use crate::{
     context::TraceContext,
     metrics::{TraceRef, UpDownCounter},
 };
-use ::http::{HeaderMap, StatusCode, header, response};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use std::{sync::Arc, time::Instant};
 
-const GRPC_STATUS: &str = "grpc-status";
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// The attribute `stream.kind` of an event stream.
 const SSE: &str = "sse";
@@ -35,10 +30,10 @@ pub(super) struct Exchange {
     /// Handed to the context while the handler or the body is polled.
     pub(super) trace: Option<TraceContext>,
     /// `None`: the request came without a body.
-    request_bytes: Option<Arc<AtomicU64>>,
+    request_bytes: Option<BytesRead>,
     response_bytes: u64,
-    /// What the head announced.
-    announced_bytes: Option<u64>,
+    /// Of what the head announced; `u64::MAX` when it announced nothing.
+    bytes_to_come: u64,
     /// 0 until a head was made.
     status: u16,
     ends_by: EndsBy,
@@ -74,7 +69,7 @@ impl Exchange {
             trace: Some(trace),
             request_bytes: None,
             response_bytes: 0,
-            announced_bytes: None,
+            bytes_to_come: u64::MAX,
             status: 0,
             ends_by: EndsBy::Body,
             decided: None,
@@ -83,7 +78,7 @@ impl Exchange {
     }
 
     /// Where the bytes of the request's body are counted while the handler reads them.
-    pub(super) fn count_request_body(&mut self, read: Option<Arc<AtomicU64>>) {
+    pub(super) fn count_request_body(&mut self, read: Option<BytesRead>) {
         self.request_bytes = read;
     }
 
@@ -92,18 +87,17 @@ impl Exchange {
         self.decided = Some(outcome);
     }
 
-    /// The head of the response is there; `body_is_at_its_end` that nothing follows it. Gives the
-    /// exchange back when its body is still to come.
-    pub(super) fn head(
+    /// The head of the response is there; `body_is_at_its_end` that nothing follows it. Gives the exchange back when its body is still to come.
+    pub(super) fn head<B>(
         mut self,
-        head: &response::Parts,
+        response: &Response<B>,
         body_is_at_its_end: bool,
         exact_size: Option<u64>,
         upgraded: Option<UpgradedStream>,
     ) -> Option<Self> {
-        self.status = head.status.as_u16();
-        let is_tunnel = self.traits.is_connect() && head.status.is_success();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
+        self.status = response.status().as_u16();
+        let is_tunnel = self.traits.is_connect() && response.status().is_success();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
             if let Some(stream) = upgraded {
                 let kind = stream.kind();
                 let active = self.instruments.streams_active(self.route, kind);
@@ -119,23 +113,24 @@ impl Exchange {
             return None;
         }
         let is_bodyless = self.traits.is_head()
-            || head.status == StatusCode::NO_CONTENT
-            || head.status == StatusCode::NOT_MODIFIED
+            || response.status() == StatusCode::NO_CONTENT
+            || response.status() == StatusCode::NOT_MODIFIED
             || body_is_at_its_end;
-        self.announced_bytes = head
-            .headers
+        self.bytes_to_come = response
+            .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok())
-            .or(exact_size);
+            .or(exact_size)
+            .unwrap_or(u64::MAX);
         match self.traits.protocol {
-            Protocol::Grpc if head.status == StatusCode::OK => {
+            Protocol::Grpc if response.status() == StatusCode::OK => {
                 self.ends_by = EndsBy::GrpcStatus;
-                self.see_grpc_status(&head.headers);
+                self.see_grpc_status(response.headers());
             }
             Protocol::Grpc | Protocol::GrpcWeb => {}
             Protocol::Http => {
                 self.record_first_byte();
-                if !is_bodyless && is_event_stream(&head.headers) {
+                if !is_bodyless && is_event_stream(response.headers()) {
                     let active = self.instruments.streams_active(self.route, SSE);
                     active.add(1);
                     self.ends_by = EndsBy::EventStream(active);
@@ -152,8 +147,8 @@ impl Exchange {
     /// Bytes of the body were handed over. Whether nothing can follow them.
     pub(super) fn data(&mut self, bytes: u64) -> bool {
         self.response_bytes += bytes;
-        self.announced_bytes
-            .is_some_and(|announced| self.response_bytes >= announced)
+        self.bytes_to_come = self.bytes_to_come.saturating_sub(bytes);
+        self.bytes_to_come == 0
     }
 
     /// The whole of a body that the layer made itself was handed over.
@@ -172,6 +167,14 @@ impl Exchange {
         let outcome = match self.ends_by {
             // A gRPC response that ends without its status is broken off.
             EndsBy::GrpcStatus => Outcome::BodyFailed,
+            // Whatever the handler made of half a request, nobody is there to read it.
+            _ if self
+                .request_bytes
+                .as_ref()
+                .is_some_and(BytesRead::is_broken) =>
+            {
+                Outcome::ClientClosed
+            }
             EndsBy::Body | EndsBy::EventStream(_) => Outcome::Completed,
         };
         self.end(outcome);
@@ -182,12 +185,8 @@ impl Exchange {
         self.outcome = outcome;
     }
 
-    pub(super) fn trace_id(&self) -> Option<crate::ids::TraceId> {
-        self.trace.as_ref().map(TraceContext::trace_id)
-    }
-
     fn see_grpc_status(&mut self, headers: &HeaderMap) {
-        if matches!(self.ends_by, EndsBy::GrpcStatus) && headers.contains_key(GRPC_STATUS) {
+        if matches!(self.ends_by, EndsBy::GrpcStatus) && headers.contains_key(&GRPC_STATUS) {
             self.ends_by = EndsBy::Body;
             self.outcome = Outcome::Completed;
         }
@@ -238,10 +237,7 @@ impl Drop for Exchange {
         } else {
             series.duration.record_duration(elapsed, exemplar);
         }
-        let request_bytes = self
-            .request_bytes
-            .as_ref()
-            .map_or(0, |bytes| bytes.load(Ordering::Relaxed));
+        let request_bytes = self.request_bytes.as_ref().map_or(0, BytesRead::count);
         series.request_size.record_whole(request_bytes, None);
         series.response_size.record_whole(self.response_bytes, None);
     }

@@ -5,10 +5,10 @@ use super::{
     exchange::Exchange,
     outcome::{Mark, Outcome},
     problem,
-    unwound::catch,
+    unwound::{Panicked, catch},
     upgrade::UpgradedStream,
 };
-use crate::context;
+use crate::context::{self, TraceContext};
 use ::http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -40,18 +40,28 @@ pin_project! {
 
 impl<F> ResponseFuture<F> {
     pub(super) fn new(
-        inner: Option<F>,
         exchange: Exchange,
         timeout: Option<Duration>,
         upgrade: Option<UpgradedStream>,
     ) -> Self {
         let deadline = timeout.filter(|_| Handle::try_current().is_ok());
         Self {
-            inner,
+            inner: None,
             exchange: Some(exchange),
             deadline: deadline.map(|timeout| Box::pin(sleep(timeout))),
             upgrade,
         }
+    }
+
+    /// Calls the inner service, once. Should it panic here, the first poll answers for it.
+    #[inline]
+    pub(super) fn call(&mut self, call: impl FnOnce() -> F) {
+        // Into its place at once: futures are large, and each move is a copy.
+        let _ = catch(|| {
+            let trace = self.exchange.as_mut().map(|exchange| &mut exchange.trace);
+            let _entered = trace.map(context::enter);
+            self.inner = Some(call());
+        });
     }
 }
 
@@ -64,72 +74,77 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let Some(exchange) = this.exchange else {
+        if this.exchange.is_none() {
             // Polled again after it was ready, which the contract of futures forbids.
             return Poll::Pending;
-        };
-        let polled = match this.inner.as_mut().as_pin_mut() {
+        }
+        let mut polled = Poll::Pending;
+        let caught = match this.inner.as_mut().as_pin_mut() {
+            // The response's body is the host's code as well: it is asked in here.
             Some(inner) => catch(|| {
-                let _entered = context::enter(&mut exchange.trace);
-                inner.poll(cx)
-            })
-            .ok(),
-            None => None,
+                let inner = {
+                    let trace = this.exchange.as_mut().map(|exchange| &mut exchange.trace);
+                    let _entered = trace.map(context::enter);
+                    inner.poll(cx)
+                };
+                polled =
+                    inner.map_ok(|response| pass_on(response, this.exchange, this.upgrade.take()));
+            }),
+            None => Err(Panicked),
         };
-        let (outcome, status) = match polled {
-            Some(Poll::Ready(Ok(response))) => {
-                let exchange = this.exchange.take();
-                return Poll::Ready(Ok(pass_on(response, exchange, this.upgrade.take())));
-            }
-            Some(Poll::Ready(Err(error))) => {
+        let (outcome, status) = match caught {
+            Ok(()) if polled.is_ready() => {
+                // Still there: the inner service made an error, and no response.
                 if let Some(exchange) = this.exchange.take() {
                     exchange.end(Outcome::BodyFailed);
                 }
-                return Poll::Ready(Err(error));
+                return polled;
             }
-            Some(Poll::Pending) => {
+            Ok(()) => {
                 let deadline = this.deadline.as_mut().map(|sleep| sleep.as_mut().poll(cx));
                 if deadline.is_none_or(|deadline| deadline.is_pending()) {
                     return Poll::Pending;
                 }
                 (Outcome::TimedOut, StatusCode::SERVICE_UNAVAILABLE)
             }
-            None => (Outcome::Panicked, StatusCode::INTERNAL_SERVER_ERROR),
+            Err(Panicked) => (Outcome::Panicked, StatusCode::INTERNAL_SERVER_ERROR),
         };
-        exchange.decide(outcome);
+        let mut exchange = this.exchange.take();
+        let mut trace = exchange.as_mut().and_then(|exchange| {
+            exchange.decide(outcome);
+            exchange.trace.take()
+        });
         // The handler ends here; its destructors may panic too, and change nothing any more.
         let _ = catch(|| {
-            let _entered = context::enter(&mut exchange.trace);
+            let _entered = context::enter(&mut trace);
             this.inner.set(None);
         });
-        let (head, body) = problem::document(status, exchange.trace_id());
-        let exchange = this
-            .exchange
-            .take()
-            .and_then(|exchange| exchange.head(&head, false, Some(body.len() as u64), None));
-        let body = ResponseBody::own(body, exchange);
-        Poll::Ready(Ok(Response::from_parts(head, body)))
+        let problem = problem::document(status, trace.as_ref().map(TraceContext::trace_id));
+        let exchange = exchange.and_then(|mut exchange| {
+            exchange.trace = trace;
+            let size = problem.body().len() as u64;
+            exchange.head(&problem, false, Some(size), None)
+        });
+        Poll::Ready(Ok(problem.map(|body| ResponseBody::own(body, exchange))))
     }
 }
 
+/// Leaves in `exchange` nothing: it ends here, or goes on in the body.
 fn pass_on<B: Body>(
     response: Response<B>,
-    exchange: Option<Exchange>,
+    exchange: &mut Option<Exchange>,
     upgrade: Option<UpgradedStream>,
 ) -> Response<ResponseBody<B>> {
-    let (head, body) = response.into_parts();
-    let exchange = exchange.and_then(|mut exchange| {
-        if let Some(mark) = head.extensions.get::<Mark>() {
-            exchange.decide((*mark).into());
-        }
-        exchange.head(
-            &head,
-            body.is_end_stream(),
-            body.size_hint().exact(),
-            upgrade,
-        )
-    });
-    Response::from_parts(head, ResponseBody::of_handler(body, exchange))
+    // The host's code first: should it panic, the exchange is still where it was.
+    let body = response.body();
+    let (is_at_its_end, exact_size) = (body.is_end_stream(), body.size_hint().exact());
+    if let (Some(exchange), Some(mark)) = (&mut *exchange, response.extensions().get::<Mark>()) {
+        exchange.decide((*mark).into());
+    }
+    let exchange = exchange
+        .take()
+        .and_then(|exchange| exchange.head(&response, is_at_its_end, exact_size, upgrade));
+    response.map(|body| ResponseBody::of_handler(body, exchange))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

@@ -101,10 +101,10 @@ impl Instruments {
             return &self.unmatched;
         };
         let hash = FxBuildHasher.hash_one(name);
-        let is_it = |known: &Box<str>| **known == *name;
-        let route = self.routes.get(hash, is_it).or_else(|| {
-            self.routes
-                .insert(hash, is_it, || (name.into(), Route::new(Some(name))))
+        let known = self.routes.get(hash, |known| **known == *name);
+        let route = known.or_else(|| {
+            let make = || (name.into(), Route::new(Some(name)));
+            self.routes.insert(hash, |known| **known == *name, make)
         });
         route.unwrap_or_else(|| {
             self.duration.count_overflow();

@@ -3,7 +3,7 @@
 #[cfg(feature = "axum")]
 use super::route::{MatchedRoute, MatchedRouteOr};
 use super::{
-    body::RequestBody,
+    body::{BytesRead, RequestBody},
     exchange::Exchange,
     future::ResponseFuture,
     instruments::Instruments,
@@ -13,14 +13,12 @@ use super::{
     unwound::catch,
     upgrade::UpgradedStream,
 };
-use crate::context;
 use ::http::{Method, Request, Response, header};
 use bytes::Bytes;
 use http_body::Body;
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll},
     time::Duration,
 };
@@ -180,17 +178,12 @@ where
         if let Some(upgrade) = &upgrade {
             request.extensions_mut().insert(upgrade.clone());
         }
-        let (head, body) = request.into_parts();
-        let (body, read) = C::count(body);
+        let (request, read) = C::count(request);
         exchange.count_request_body(read);
-        let request = Request::from_parts(head, body);
 
-        let inner = &mut self.inner;
-        let called = catch(|| {
-            let _entered = context::enter(&mut exchange.trace);
-            inner.call(request)
-        });
-        ResponseFuture::new(called.ok(), exchange, layer.timeout, upgrade)
+        let mut future = ResponseFuture::new(exchange, layer.timeout, upgrade);
+        future.call(|| self.inner.call(request));
+        future
     }
 }
 
@@ -206,7 +199,7 @@ pub trait CountBody<B>: sealed::Sealed {
     type Counted;
 
     #[doc(hidden)]
-    fn count(body: B) -> (Self::Counted, Option<Arc<AtomicU64>>);
+    fn count(request: Request<B>) -> (Request<Self::Counted>, Option<BytesRead>);
 }
 
 /// axum's body, which stays axum's body; one that is empty is not touched.
@@ -223,20 +216,27 @@ pub struct WrappedBody;
 impl CountBody<axum::body::Body> for SameBody {
     type Counted = axum::body::Body;
 
-    fn count(body: axum::body::Body) -> (axum::body::Body, Option<Arc<AtomicU64>>) {
-        if body.is_end_stream() {
-            return (body, None);
+    #[inline]
+    fn count(
+        mut request: Request<axum::body::Body>,
+    ) -> (Request<axum::body::Body>, Option<BytesRead>) {
+        if request.body().is_end_stream() {
+            return (request, None);
         }
-        let (body, read) = RequestBody::new(body);
-        (axum::body::Body::new(body), read)
+        let (body, read) = RequestBody::new(std::mem::take(request.body_mut()));
+        *request.body_mut() = axum::body::Body::new(body);
+        (request, read)
     }
 }
 
 impl<B: Body> CountBody<B> for WrappedBody {
     type Counted = RequestBody<B>;
 
-    fn count(body: B) -> (RequestBody<B>, Option<Arc<AtomicU64>>) {
-        RequestBody::new(body)
+    #[inline]
+    fn count(request: Request<B>) -> (Request<RequestBody<B>>, Option<BytesRead>) {
+        let (head, body) = request.into_parts();
+        let (body, read) = RequestBody::new(body);
+        (Request::from_parts(head, body), read)
     }
 }
 

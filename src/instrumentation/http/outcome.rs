@@ -6,7 +6,8 @@
 pub enum Outcome {
     /// The response went out to its last byte, whatever its status.
     Completed,
-    /// The client went away, or something outside dropped the request, before the end.
+    /// The client went away before the end of its request or of the response, or something outside
+    /// dropped the request.
     ClientClosed,
     /// [`HttpLayer::timeout`](super::HttpLayer::timeout) passed, or an inner response was marked
     /// [`Mark::TimedOut`].

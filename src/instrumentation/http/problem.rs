@@ -1,12 +1,12 @@
 //! Responses of our own, as RFC 9457 has them: for a handler that panicked or ran out of time.
 
 use crate::ids::TraceId;
-use ::http::{HeaderValue, StatusCode, header, response};
+use ::http::{HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 
-/// The head and the body of a problem document that names the trace, so that a client's report
+/// A problem document that names the trace, so that a client's report
 /// leads to it.
-pub(super) fn document(status: StatusCode, trace_id: Option<TraceId>) -> (response::Parts, Bytes) {
+pub(super) fn document(status: StatusCode, trace_id: Option<TraceId>) -> Response<Bytes> {
     let mut document = serde_json::json!({
         "type": "about:blank",
         "title": status.canonical_reason(),
@@ -15,11 +15,11 @@ pub(super) fn document(status: StatusCode, trace_id: Option<TraceId>) -> (respon
     if let Some(trace_id) = trace_id {
         document["trace_id"] = trace_id.to_string().into();
     }
-    let (mut head, ()) = ::http::Response::new(()).into_parts();
-    head.status = status;
-    head.headers.insert(
+    let mut response = Response::new(Bytes::from(document.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    (head, document.to_string().into())
+    response
 }

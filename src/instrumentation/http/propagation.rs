@@ -7,10 +7,11 @@ use crate::{
     context::TraceContext,
     ids::{SpanId, TraceId},
 };
-use ::http::{HeaderMap, HeaderValue};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+// Parsed once, not at each look.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Version 00 is exactly this long.
 const TRACEPARENT_LENGTH: usize = 55;
 const STATE_MEMBERS: usize = 32;
@@ -35,7 +36,7 @@ pub(super) fn extract(headers: &HeaderMap) -> TraceContext {
 }
 
 fn caller(headers: &HeaderMap) -> Option<(TraceId, bool)> {
-    let mut all = headers.get_all(TRACEPARENT).iter();
+    let mut all = headers.get_all(&TRACEPARENT).iter();
     let one = all.next()?;
     // Two of them name two parents: neither is believed.
     match all.next() {
@@ -78,7 +79,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
 
 /// The caller's `tracestate` lines as one value, or nothing when they are malformed or too long.
 fn state(headers: &HeaderMap) -> Option<HeaderValue> {
-    let lines = headers.get_all(TRACESTATE);
+    let lines = headers.get_all(&TRACESTATE);
     let first = lines.iter().next()?;
     let mut bytes = 0;
     for (line, before) in lines.iter().zip(0..) {
@@ -207,9 +208,9 @@ mod tests {
 
     fn headers(lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, GOOD.parse().unwrap());
+        headers.insert(&TRACEPARENT, GOOD.parse().unwrap());
         for line in lines {
-            headers.append(TRACESTATE, line.parse().unwrap());
+            headers.append(&TRACESTATE, line.parse().unwrap());
         }
         headers
     }
@@ -218,7 +219,7 @@ mod tests {
     fn two_parents_are_none() {
         let mut twice = headers(&[]);
         assert!(caller(&twice).is_some());
-        twice.append(TRACEPARENT, GOOD.parse().unwrap());
+        twice.append(&TRACEPARENT, GOOD.parse().unwrap());
         assert!(caller(&twice).is_none());
     }
 
