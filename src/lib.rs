@@ -1,4 +1,58 @@
-//! Observability for food-delivery services.
+//! Observability for the services of an online food-delivery platform: wrap the router in one
+//! layer, scrape `/metrics`.
+//!
+//! ```no_run
+//! use axum::{Router, extract::Path, routing::get};
+//! use orderscope::Telemetry;
+//! use std::time::Duration;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let telemetry = Telemetry::builder("orders").version(env!("CARGO_PKG_VERSION")).install()?;
+//!     let app = Router::new()
+//!         .route("/orders/{id}", get(async |Path(id): Path<u32>| format!("order {id}")))
+//!         .layer(telemetry.http_layer())
+//!         .route("/metrics", telemetry.metrics_route());
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     println!("{}", telemetry.shutdown(Duration::from_secs(5)).await);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The mental model
+//!
+//! - **[`Telemetry`] is a value.** `build()` makes one and touches nothing global; `install()` makes
+//!   it the process's, so that any `metrics::counter!` appears too.
+//! - **Every accepted request has exactly one outcome**, and it can be checked from outside: started
+//!   = finished over all outcomes + active. [`http`] says when what is recorded.
+//! - **Nothing grows without bound, and nothing is lost silently**: what is refused, cut or beyond a
+//!   cap is counted, on the same page as the rest. [`metrics`] names the bounds.
+//!
+//! ```text
+//! request ─→ http layer ─→ metrics (sharded storage) ─┬─→ /metrics: Prometheus text, OpenMetrics
+//! metrics::counter! ─────────↗                        └─→ snapshot()
+//! process (CPU, memory) ─────↗
+//! ```
+//!
+//! # The rooms
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | [`telemetry`] | what the application holds, its builder, its routes, its end |
+//! | [`http`] | the layer, outcomes, streams, propagation |
+//! | [`context`] | the trace of the current request |
+//! | [`catalog`] | every instrument, declared once |
+//! | [`snapshot`] | all numbers at one moment |
+//! | [`metrics`] | storage: descriptors, caps, the recorder of the `metrics` facade |
+//! | [`resource`], [`ids`], [`clock`], [`error`] | who is speaking, trace ids, time, the one error |
+//!
+//! # Features
+//!
+//! | feature | default | what it buys |
+//! | --- | --- | --- |
+//! | `axum` | yes | `http_layer()`, `metrics_route()`, `health_routes()`; without it, `tower_layer()` and the scrape listener |
+
 pub mod catalog;
 pub mod clock;
 pub mod context;
@@ -6,7 +60,6 @@ pub mod error;
 mod export;
 pub mod ids;
 mod instrumentation;
-pub use instrumentation::http;
 pub mod metrics;
 mod pipeline;
 pub mod resource;
@@ -14,5 +67,7 @@ mod semconv;
 pub mod snapshot;
 pub mod telemetry;
 mod worker;
+
 pub use error::Error;
+pub use instrumentation::http;
 pub use telemetry::Telemetry;

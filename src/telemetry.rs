@@ -10,10 +10,10 @@ mod listener;
 pub use builder::Builder;
 
 #[cfg(feature = "axum")]
-use crate::http::MatchedRoute;
+use crate::http::{MatchedRoute, SameBody};
 use crate::{
     export::prometheus::Pages,
-    http::{HttpLayer, Instruments, RequestHead, RouteBy, SameBody, WrappedBody},
+    http::{HttpLayer, Instruments, RequestHead, RouteBy, WrappedBody},
     pipeline::Pipeline,
     resource::Resource,
     snapshot::Snapshot,
@@ -43,10 +43,6 @@ struct Inner {
     http: &'static Instruments,
     resource: Resource,
     pages: Arc<Pages>,
-    #[cfg_attr(
-        not(feature = "axum"),
-        expect(dead_code, reason = "asked by axum's routes")
-    )]
     health: Arc<Health>,
     worker: Arc<Worker>,
     metrics_address: Option<SocketAddr>,

@@ -1,6 +1,11 @@
 //! The builder: what is required stands in its constructor, only its last call can fail.
 
-use super::{Inner, Telemetry, environment, health::Health, installation, listener};
+use super::{
+    Inner, Telemetry, environment,
+    health::Health,
+    installation,
+    listener::{self, Served},
+};
 use crate::{
     clock::Clock, error::Error, export::prometheus::Pages, http::Instruments,
     instrumentation::process, metrics::Limits, pipeline::Pipeline, resource::Resource, semconv,
@@ -69,7 +74,8 @@ impl Builder {
         self
     }
 
-    /// A listener of its own that serves `/metrics` and nothing else, on the telemetry's thread.
+    /// A listener of its own that serves `/metrics`, `/health/live` and `/health/ready`, on the
+    /// telemetry's thread.
     /// Port 0 takes any free one; [`Telemetry::metrics_address`] tells which.
     ///
     /// Default: what `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` say
@@ -181,11 +187,14 @@ impl Builder {
             pipeline.clock.clone(),
             Arc::downgrade(&worker),
         ));
+        let health = Arc::new(self.health);
         let metrics_address = socket.as_ref().and_then(|socket| socket.local_addr().ok());
         if let Some(socket) = socket {
-            let pages = Arc::clone(&pages);
-            worker
-                .settle(move |stop| listener::serve(Arc::clone(&socket), Arc::clone(&pages), stop));
+            let served = Served {
+                pages: Arc::clone(&pages),
+                health: Arc::clone(&health),
+            };
+            worker.settle(move |stop| listener::serve(Arc::clone(&socket), served.clone(), stop));
         }
         Ok(Telemetry {
             inner: Arc::new(Inner {
@@ -193,7 +202,7 @@ impl Builder {
                 http: Instruments::leaked(pipeline),
                 resource,
                 pages,
-                health: Arc::new(self.health),
+                health,
                 worker,
                 metrics_address,
                 last: OnceLock::new(),

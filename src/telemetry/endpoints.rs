@@ -34,11 +34,11 @@ fn health(healthy: bool, document: &serde_json::Value) -> Response<Bytes> {
     response
 }
 
-fn live() -> Response<Bytes> {
+pub(super) fn live() -> Response<Bytes> {
     health(true, &serde_json::json!({ "status": "live" }))
 }
 
-fn ready(checks: &Health) -> Response<Bytes> {
+pub(super) fn ready(checks: &Health) -> Response<Bytes> {
     let failed = checks.failed();
     if failed.is_empty() {
         return health(true, &serde_json::json!({ "status": "ready" }));

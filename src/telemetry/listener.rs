@@ -4,11 +4,11 @@
 //! Whoever connects can hold up to 16 sockets for at most 5 seconds, and nobody else's scrape:
 //! accepting never waits.
 
-use super::endpoints;
+use super::{endpoints, health::Health};
 use crate::export::prometheus::Pages;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body::Body;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
@@ -44,6 +44,13 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// What the listener shows.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    pub(super) pages: Arc<Pages>,
+    pub(super) health: Arc<Health>,
+}
+
 /// A connection that is held.
 struct Held {
     has_asked: Arc<AtomicBool>,
@@ -53,7 +60,7 @@ struct Held {
 /// Serves scrapes until `stop` says so.
 pub(super) async fn serve(
     listener: Arc<TcpListener>,
-    pages: Arc<Pages>,
+    served: Served,
     mut stop: watch::Receiver<bool>,
 ) {
     let listener = match listener
@@ -85,11 +92,8 @@ pub(super) async fn serve(
         held.retain(|held| !held.connection.is_finished());
         make_room(&mut held);
         let has_asked = Arc::new(AtomicBool::new(false));
-        let connection = connections.spawn(connection(
-            stream,
-            Arc::clone(&pages),
-            Arc::clone(&has_asked),
-        ));
+        let connection =
+            connections.spawn(connection(stream, served.clone(), Arc::clone(&has_asked)));
         held.push_back(Held {
             has_asked,
             connection,
@@ -112,11 +116,11 @@ fn make_room(held: &mut VecDeque<Held>) {
     }
 }
 
-async fn connection(stream: TcpStream, pages: Arc<Pages>, has_asked: Arc<AtomicBool>) {
+async fn connection(stream: TcpStream, served: Served, has_asked: Arc<AtomicBool>) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         has_asked.store(true, Ordering::Relaxed);
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(answer(&request, &pages).await) }
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(served.answer(&request).await.map(Full::new)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -129,24 +133,26 @@ async fn connection(stream: TcpStream, pages: Arc<Pages>, has_asked: Arc<AtomicB
     let _ = timeout(ALL_WITHIN, connection).await;
 }
 
-async fn answer(
-    request: &Request<impl Body>,
-    pages: &Arc<Pages>,
-) -> Response<http_body_util::Full<Bytes>> {
-    let (status, allow) = match (request.uri().path(), request.method()) {
-        ("/metrics", &Method::GET | &Method::HEAD) => {
-            return endpoints::scrape(pages, request.headers())
-                .await
-                .map(Into::into);
+impl Served {
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Bytes> {
+        let may_look = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/metrics" if may_look => endpoints::scrape(&self.pages, request.headers()).await,
+            "/health/live" if may_look => endpoints::live(),
+            "/health/ready" if may_look => endpoints::ready(&self.health),
+            "/metrics" | "/health/live" | "/health/ready" => {
+                let mut refused = Response::new(Bytes::new());
+                *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                let allow = HeaderValue::from_static("GET, HEAD");
+                refused.headers_mut().insert(header::ALLOW, allow);
+                refused
+            }
+            _ => {
+                let here = b"/metrics, /health/live, /health/ready\n";
+                let mut unknown = Response::new(Bytes::from_static(here));
+                *unknown.status_mut() = StatusCode::NOT_FOUND;
+                unknown
+            }
         }
-        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"),
-        _ => (StatusCode::NOT_FOUND, ""),
-    };
-    let mut response = Response::new(Bytes::from_static(b"scrape /metrics\n").into());
-    *response.status_mut() = status;
-    if !allow.is_empty() {
-        let allow = http::HeaderValue::from_static(allow);
-        response.headers_mut().insert(header::ALLOW, allow);
     }
-    response
 }
