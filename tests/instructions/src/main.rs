@@ -1,0 +1,57 @@
+//! Runs one path a number of times; whoever counts runs it twice and takes the difference:
+//!
+//!     orderscope-instructions PATH TIMES
+
+use axum::{Router, body::Body, extract::Path, routing::get};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use orderscope::Telemetry;
+use std::{env, hint::black_box};
+use tower::ServiceExt as _;
+
+async fn order(Path(id): Path<u32>) -> String {
+    format!("order {id}")
+}
+
+async fn serve(app: &Router, times: u32) {
+    for _ in 0..times {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = http::Uri::from_static("/orders/17");
+        let Ok(response): Result<Response<Body>, _> = app.clone().oneshot(request).await;
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            black_box(frame.ok());
+        }
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [path, times] = arguments.as_slice() else {
+        panic!("expected PATH TIMES, got {arguments:?}");
+    };
+    let times: u32 = times.parse().expect("TIMES is a number");
+    let telemetry = Telemetry::builder("instructions").install().expect("it is the only one");
+    let router = Router::new().route("/orders/{id}", get(order));
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime starts");
+    match path.as_str() {
+        "bare_request" => runtime.block_on(serve(&router.with_state(()), times)),
+        "request" => {
+            let app = router.layer(telemetry.http_layer()).with_state(());
+            runtime.block_on(serve(&app, times));
+        }
+        "counter" => {
+            for _ in 0..times {
+                metrics::counter!("orders.placed", "payment" => "card", "city" => "Lyon", "kind" => "new")
+                    .increment(1);
+            }
+        }
+        "histogram" => {
+            for time in 0..times {
+                metrics::histogram!("basket.value").record(f64::from(time % 64));
+            }
+        }
+        other => panic!("no path is called {other}"),
+    }
+}
