@@ -14,6 +14,7 @@ use crate::http::{MatchedRoute, SameBody};
 use crate::{
     export::prometheus::Pages,
     http::{HttpLayer, Instruments, RequestHead, RouteBy, WrappedBody},
+    metrics::Recorder,
     pipeline::Pipeline,
     resource::Resource,
     snapshot::Snapshot,
@@ -106,6 +107,23 @@ impl Telemetry {
         S: Clone + Send + Sync + 'static,
     {
         endpoints::axum::health(Arc::clone(&self.inner.health))
+    }
+
+    /// A recorder of the `metrics` facade that records into this telemetry, for an application
+    /// that sets or fans out its own: build or install with
+    /// [`without_recorder()`](Builder::without_recorder) then. A description reaches only the
+    /// instruments that the same recorder registers.
+    ///
+    /// ```
+    /// let telemetry = orderscope::Telemetry::builder("orders").build()?;
+    /// metrics::with_local_recorder(&telemetry.recorder(), || {
+    ///     metrics::counter!("orders.placed", "city" => "Graz").increment(2);
+    /// });
+    /// assert_eq!(telemetry.snapshot().counter("orders.placed", &[("city", "Graz")]), 2);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    pub fn recorder(&self) -> impl ::metrics::Recorder + fmt::Debug + use<> {
+        Recorder::new(&self.inner.pipeline.registry)
     }
 
     /// Where the scrape listener of its own listens; `None` when none was asked for.

@@ -4,7 +4,7 @@ use super::{
     Builder, Telemetry,
     environment::{self, Process},
 };
-use crate::{error::Error, instrumentation::logs, metrics::Recorder};
+use crate::{error::Error, instrumentation::logs};
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -40,8 +40,8 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     }
     let telemetry = builder.build()?;
     if with_recorder {
-        let recorder = Recorder::new(&telemetry.inner.pipeline.registry);
-        metrics::set_global_recorder(recorder).map_err(|_| Error::foreign_recorder())?;
+        metrics::set_global_recorder(telemetry.recorder())
+            .map_err(|_| Error::foreign_recorder())?;
     }
     if with_subscriber {
         let already_set = match with_recorder {
