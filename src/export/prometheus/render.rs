@@ -109,13 +109,16 @@ impl Writer<'_> {
             }
             self.page.push('\n');
         }
-        // OpenMetrics knows no sum beside negative edges: it would not be monotonic.
+        // OpenMetrics: a sum never shrinks, so there is none beside negative values, and where
+        // there is no sum there is no count; the infinite bucket has it.
         let has_negative_edges = edges.values().first().is_some_and(|edge| *edge < 0.0);
-        if self.format == Format::Text || !has_negative_edges {
-            self.sample(family, "_sum", labels, "");
-            self.float(self.reading.sum);
-            self.page.push('\n');
+        let is_monotonic = !has_negative_edges && self.reading.sum >= 0.0;
+        if self.format == Format::OpenMetrics && !is_monotonic {
+            return;
         }
+        self.sample(family, "_sum", labels, "");
+        self.float(self.reading.sum);
+        self.page.push('\n');
         self.sample(family, "_count", labels, "");
         self.integer(count);
         self.page.push('\n');
