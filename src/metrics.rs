@@ -12,8 +12,10 @@
 //! | length of an attribute's value | 1,024 bytes | cut at a character; counted in `orderscope.values.truncated` |
 //!
 //! Two instruments whose Prometheus names would collide are one too many: the second is refused
-//! and counted (`reason="name_collision"`), as is one with a label that Prometheus reserves: `le`
-//! on a histogram, or a name that begins with `__` (`reason="reserved_label"`). A gauge or a
+//! and counted (`reason="name_collision"`). A counter and a histogram keep the name with `_created`
+//! too, where OpenMetrics has their start time. An instrument is refused as well that has a label
+//! which Prometheus reserves: `le` on a histogram, or a name that begins with `__`
+//! (`reason="reserved_label"`). A gauge or a
 //! histogram refuses NaN and infinities (`orderscope.values.refused`).
 
 mod counter;

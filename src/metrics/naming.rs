@@ -26,18 +26,19 @@ pub(super) fn family(name: &str, kind: Kind, unit: Unit) -> String {
     family
 }
 
-/// Whether the last word of `family` is `unit`.
+/// Whether the last word of `family` is `unit`, which is a word.
 pub(crate) fn ends_in_unit(family: &str, unit: &str) -> bool {
-    family
-        .strip_suffix(unit)
-        .is_some_and(|rest| rest.ends_with('_'))
+    let rest = family.strip_suffix(unit).filter(|_| !unit.is_empty());
+    rest.is_some_and(|rest| rest.ends_with('_'))
 }
 
-/// Every name that a family's samples stand under, in either text format.
+/// Every name that a family's samples stand under, or that OpenMetrics keeps for them, in either
+/// text format: `_created` would be a start time, and a reader of OpenMetrics refuses the whole
+/// page when another family has that name.
 pub(super) fn sample_names(family: &str, kind: Kind) -> Vec<String> {
     let suffixes: &[&str] = match kind {
-        Kind::Counter => &["", "_total"],
-        Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+        Kind::Counter => &["", "_total", "_created"],
+        Kind::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
         Kind::UpDownCounter | Kind::Gauge => &[""],
     };
     suffixes
