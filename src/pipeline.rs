@@ -42,17 +42,17 @@ impl Pipeline {
         let refused = registry.counter(&INSTRUMENTS_REFUSED);
         let refused = registry
             .refusals()
-            .map(|(reason, _)| refused.with(&[(semconv::REASON, reason)]));
+            .map(|(reason, _)| refused.kept(&[(semconv::REASON, reason)]));
         let values = registry.counter(&VALUES_REFUSED);
         let values = registry
             .refused_values()
-            .map(|(reason, _)| values.with(&[(semconv::REASON, reason), METRICS]));
-        let truncated = registry.counter(&VALUES_TRUNCATED).with(&[METRICS]);
-        let restarts = registry.counter(&WORKER_RESTARTS).with(&[]);
+            .map(|(reason, _)| values.kept(&[(semconv::REASON, reason), METRICS]));
+        let truncated = registry.counter(&VALUES_TRUNCATED).kept(&[METRICS]);
+        let restarts = registry.counter(&WORKER_RESTARTS).kept(&[]);
         registry.observe(move || {
             for (metric, count) in registry.overflows() {
                 overflowed
-                    .with(&[(semconv::METRIC, &metric)])
+                    .kept(&[(semconv::METRIC, &metric)])
                     .absolute(count);
             }
             follow(&refused, registry.refusals());

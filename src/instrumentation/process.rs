@@ -10,12 +10,12 @@ pub(crate) fn watch(pipeline: &'static Pipeline) {
 
     let registry = &pipeline.registry;
     let cpu = registry.observed_counter(&process::CPU_TIME);
-    let [user, system] = ["user", "system"].map(|mode| cpu.with(&[(CPU_MODE, mode)]));
-    let memory = registry.gauge(&process::MEMORY_USAGE).with(&[]);
-    let virtual_memory = registry.gauge(&process::MEMORY_VIRTUAL).with(&[]);
-    let threads = registry.gauge(&process::THREAD_COUNT).with(&[]);
-    let descriptors = registry.gauge(&process::FILE_DESCRIPTOR_COUNT).with(&[]);
-    let uptime = registry.gauge(&process::UPTIME).with(&[]);
+    let [user, system] = ["user", "system"].map(|mode| cpu.kept(&[(CPU_MODE, mode)]));
+    let memory = registry.gauge(&process::MEMORY_USAGE).kept(&[]);
+    let virtual_memory = registry.gauge(&process::MEMORY_VIRTUAL).kept(&[]);
+    let threads = registry.gauge(&process::THREAD_COUNT).kept(&[]);
+    let descriptors = registry.gauge(&process::FILE_DESCRIPTOR_COUNT).kept(&[]);
+    let uptime = registry.gauge(&process::UPTIME).kept(&[]);
 
     // Both clocks that a start time can be compared with count from the machine's boot.
     let started = Process::myself()

@@ -40,6 +40,15 @@ pub(crate) struct Series {
     pub(crate) storage: Storage,
 }
 
+/// Whether a series has to find room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Within the caps: its attributes' values come from outside.
+    Capped,
+    /// One of a set that is bounded by the code, however low the caps are.
+    Kept,
+}
+
 /// What an instrument makes a new series of.
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
@@ -136,6 +145,7 @@ impl Instrument {
     pub(super) fn series<'a>(
         &self,
         attributes: impl Iterator<Item = (&'a str, &'a str)>,
+        room: Room,
     ) -> Result<Arc<Series>, Reserved> {
         let le_is_reserved = self.kind == Kind::Histogram;
         let labels = Labels::new(attributes, le_is_reserved, &self.shared)?;
@@ -144,7 +154,8 @@ impl Instrument {
             return Ok(Arc::clone(series));
         }
         let bytes = SERIES_OVERHEAD + 3 * labels.text.len() + self.storage_bytes();
-        if table.in_order.len() >= self.limit || !self.budget.take(bytes) {
+        let has_room = table.in_order.len() < self.limit && self.budget.take(bytes);
+        if room == Room::Capped && !has_room {
             drop(table);
             self.count_overflow();
             return Ok(Arc::clone(self.overflow()));
@@ -248,8 +259,17 @@ impl<T: Stored> Family<T> {
 
     /// The series of an attribute set; keep it, this is not for hot paths.
     pub(crate) fn with(&self, attributes: &[(&str, &str)]) -> Arc<T> {
+        self.in_room(attributes, Room::Capped)
+    }
+
+    /// As [`with`](Self::with), for sets that the code bounds: they have room under every cap.
+    pub(crate) fn kept(&self, attributes: &[(&str, &str)]) -> Arc<T> {
+        self.in_room(attributes, Room::Kept)
+    }
+
+    fn in_room(&self, attributes: &[(&str, &str)], room: Room) -> Arc<T> {
         self.instrument
-            .series(attributes.iter().copied())
+            .series(attributes.iter().copied(), room)
             .ok()
             .and_then(|series| T::of(&series.storage).cloned())
             // A label of our own that is reserved would be a bug of ours: the test over the

@@ -6,7 +6,7 @@ use super::{
     gauge::Gauge,
     histogram::Histogram,
     insert_only::InsertOnlyMap,
-    instrument::Stored,
+    instrument::{Room, Stored},
     naming,
     registry::{Refusal, Registry},
 };
@@ -71,7 +71,7 @@ impl Recorder {
         let found = self
             .registry
             .foreign(key.name(), kind, described)
-            .and_then(|instrument| match instrument.series(labels) {
+            .and_then(|instrument| match instrument.series(labels, Room::Capped) {
                 Ok(series) => Ok((instrument, series)),
                 Err(_) => {
                     self.registry.refuse(key.name(), Refusal::ReservedLabel);

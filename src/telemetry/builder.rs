@@ -100,7 +100,8 @@ impl Builder {
     }
 
     /// How many attribute sets one instrument may have before the rest is gathered in an overflow
-    /// set. Default 2,000, as OpenTelemetry has it.
+    /// set. Default 2,000, as OpenTelemetry has it. Sets that orderscope itself bounds, such as the
+    /// outcomes of requests, are kept whatever the limit and the budget of bytes.
     pub fn series_limit(mut self, sets: usize) -> Self {
         self.limits.series = sets;
         self

@@ -67,7 +67,7 @@ impl Instruments {
             .into_iter()
             .flat_map(|outcome| STATUS_CLASSES.map(|class| (outcome.as_str(), class)))
             .map(|(outcome, class)| {
-                finished.with(&[(semconv::OUTCOME, outcome), (semconv::STATUS_CLASS, class)])
+                finished.kept(&[(semconv::OUTCOME, outcome), (semconv::STATUS_CLASS, class)])
             })
             .collect();
         let duration = registry.histogram(&http::REQUEST_DURATION);
@@ -76,7 +76,7 @@ impl Instruments {
         let response_size = registry.histogram(&http::RESPONSE_BODY_SIZE);
         let instruments = Self {
             pipeline,
-            started: registry.counter(&http::REQUESTS_STARTED).with(&[]),
+            started: registry.counter(&http::REQUESTS_STARTED).kept(&[]),
             finished,
             active: (0..Traits::METHODS * Traits::SCHEMES)
                 .map(|_| OnceLock::new())
@@ -114,7 +114,7 @@ impl Instruments {
 
     pub(super) fn active(&self, traits: Traits) -> &UpDownCounter {
         self.active[traits.method_and_scheme()].get_or_init(|| {
-            self.active_family.with(&[
+            self.active_family.kept(&[
                 (semconv::HTTP_REQUEST_METHOD, traits.method()),
                 (semconv::URL_SCHEME, traits.scheme()),
             ])
