@@ -9,6 +9,7 @@
 mod exposition;
 mod floor_plan;
 mod loopback;
+mod page;
 mod programs;
 mod prometheus;
 mod repository;

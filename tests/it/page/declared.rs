@@ -1,0 +1,304 @@
+//! What the catalog declares stands on the page, under the names that dashboards and alerts use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http_body_util::BodyExt;
+use hyper::Request;
+use orderscope::{catalog, metrics::Kind};
+use tower::ServiceExt;
+
+use super::{BOTH, Subject, block_on};
+use crate::exposition::{Family, Format, Parser};
+use crate::prometheus::promtool_check_metrics;
+
+/// Every instrument of the catalog: its name, its family on the page, its unit there.
+const NAMES: [(&str, &str, &str); 20] = [
+    (
+        "http.server.request.duration",
+        "http_server_request_duration_seconds",
+        "seconds",
+    ),
+    (
+        "orderscope.http.server.time_to_first_byte",
+        "orderscope_http_server_time_to_first_byte_seconds",
+        "seconds",
+    ),
+    (
+        "orderscope.http.server.requests.started",
+        "orderscope_http_server_requests_started",
+        "",
+    ),
+    (
+        "orderscope.http.server.requests.finished",
+        "orderscope_http_server_requests_finished",
+        "",
+    ),
+    (
+        "http.server.active_requests",
+        "http_server_active_requests",
+        "",
+    ),
+    (
+        "http.server.request.body.size",
+        "http_server_request_body_size_bytes",
+        "bytes",
+    ),
+    (
+        "http.server.response.body.size",
+        "http_server_response_body_size_bytes",
+        "bytes",
+    ),
+    (
+        "orderscope.http.server.streams.active",
+        "orderscope_http_server_streams_active",
+        "",
+    ),
+    (
+        "orderscope.http.server.streams.duration",
+        "orderscope_http_server_streams_duration_seconds",
+        "seconds",
+    ),
+    ("process.cpu.time", "process_cpu_time_seconds", "seconds"),
+    (
+        "process.memory.usage",
+        "process_memory_usage_bytes",
+        "bytes",
+    ),
+    (
+        "process.memory.virtual",
+        "process_memory_virtual_bytes",
+        "bytes",
+    ),
+    ("process.thread.count", "process_thread_count", ""),
+    (
+        "process.unix.file_descriptor.count",
+        "process_unix_file_descriptor_count",
+        "",
+    ),
+    ("process.uptime", "process_uptime_seconds", "seconds"),
+    (
+        "orderscope.series.overflowed",
+        "orderscope_series_overflowed",
+        "",
+    ),
+    (
+        "orderscope.instruments.refused",
+        "orderscope_instruments_refused",
+        "",
+    ),
+    ("orderscope.values.refused", "orderscope_values_refused", ""),
+    (
+        "orderscope.values.truncated",
+        "orderscope_values_truncated",
+        "",
+    ),
+    (
+        "orderscope.worker.restarts",
+        "orderscope_worker_restarts",
+        "",
+    ),
+];
+
+/// Not on the page of a service that did nothing yet, and why.
+const ABSENT_AT_FIRST: [(&str, &str); 8] = [
+    (
+        "http.server.request.duration",
+        "a series for each route that answered",
+    ),
+    (
+        "orderscope.http.server.time_to_first_byte",
+        "a series for each route that answered",
+    ),
+    (
+        "http.server.active_requests",
+        "a series for each method and scheme that was seen; a level, which `rate()` does not read",
+    ),
+    (
+        "http.server.request.body.size",
+        "a series for each route that answered",
+    ),
+    (
+        "http.server.response.body.size",
+        "a series for each route that answered",
+    ),
+    (
+        "orderscope.http.server.streams.active",
+        "a series for each route that streamed",
+    ),
+    (
+        "orderscope.http.server.streams.duration",
+        "a series for each route that streamed",
+    ),
+    (
+        "orderscope.series.overflowed",
+        "a series for each instrument whose cap was hit",
+    ),
+];
+
+/// The conventions' names that end in `_count` and are no histograms. `promtool` says the same of
+/// each; nothing else may be said.
+const COUNTS_THAT_ARE_GAUGES: [&str; 2] =
+    ["process_thread_count", "process_unix_file_descriptor_count"];
+
+#[test]
+fn every_instrument_of_the_catalog_is_on_the_page_or_its_absence_is_explained() {
+    let declared: BTreeSet<_> = catalog::ALL.iter().map(|d| d.name()).collect();
+    let named: BTreeSet<_> = NAMES.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(declared, named);
+    let absent: BTreeSet<_> = ABSENT_AT_FIRST.iter().map(|(name, _)| *name).collect();
+    assert_eq!(absent.len(), ABSENT_AT_FIRST.len());
+
+    let (subject, mut parser) = (Subject::new(), Parser::start());
+    for format in BOTH {
+        let page = subject.parsed(&mut parser, format).unwrap();
+        for (name, family, _) in NAMES {
+            let is_there = page.contains_key(family);
+            assert_eq!(is_there, !absent.contains(name), "{format:?} {name}");
+        }
+        let expected: BTreeSet<_> = NAMES.iter().map(|(_, family, _)| *family).collect();
+        for family in page.keys().filter(|family| !family.starts_with("target")) {
+            assert!(
+                expected.contains(family.as_str()),
+                "{family}: of no instrument"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_family_is_of_its_declared_kind_unit_and_attributes() {
+    let (subject, mut parser) = (Subject::new(), Parser::start());
+    block_on(busy(&subject));
+    for format in BOTH {
+        let page = subject.parsed(&mut parser, format).unwrap();
+        for (name, family, unit) in NAMES {
+            let descriptor = catalog::ALL.iter().find(|d| d.name() == name).unwrap();
+            let family = page
+                .get(family)
+                .unwrap_or_else(|| panic!("{format:?} {name}"));
+            let kind = match descriptor.kind() {
+                Kind::Counter => "counter",
+                Kind::Histogram => "histogram",
+                _ => "gauge",
+            };
+            assert_eq!(family.kind, kind, "{format:?} {name}");
+            assert_eq!(family.help, descriptor.description(), "{format:?} {name}");
+            let written = if format == Format::OpenMetrics {
+                unit
+            } else {
+                ""
+            };
+            assert_eq!(family.unit, written, "{format:?} {name}");
+            let allowed: BTreeSet<_> = descriptor
+                .attributes()
+                .iter()
+                .map(|attribute| attribute.replace('.', "_"))
+                .chain(["le".to_owned()])
+                .collect();
+            for label in family
+                .samples
+                .iter()
+                .flat_map(|sample| sample.labels.keys())
+            {
+                assert!(allowed.contains(label), "{format:?} {name} has {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
+    let (subject, mut parser) = (Subject::new(), Parser::start());
+    let page = subject.parsed(&mut parser, Format::Text).unwrap();
+    let series = |family: &str| {
+        let family: &Family = &page[family];
+        assert!(family.samples.iter().all(|sample| sample.value == 0.0));
+        family.samples.len()
+    };
+    assert_eq!(series("orderscope_http_server_requests_started"), 1);
+    // Outcomes and classes of status.
+    assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
+    assert_eq!(series("orderscope_instruments_refused"), 4);
+    assert_eq!(series("orderscope_values_refused"), 2);
+    assert_eq!(series("orderscope_values_truncated"), 1);
+    assert_eq!(series("orderscope_worker_restarts"), 1);
+}
+
+#[test]
+fn promtool_complains_of_the_conventions_counts_alone() {
+    let subject = Subject::new();
+    block_on(busy(&subject));
+    let complaints = promtool_check_metrics(&block_on(subject.page(Format::Text)));
+    let expected = COUNTS_THAT_ARE_GAUGES.map(|name| {
+        format!("{name} non-histogram and non-summary metrics should not have \"_count\" suffix")
+    });
+    assert_eq!(complaints.unwrap_err(), expected);
+}
+
+#[test]
+fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
+    let (subject, mut parser) = (Subject::new(), Parser::start());
+    block_on(busy(&subject));
+    let mut pages = BOTH.map(|format| {
+        let page = subject.parsed(&mut parser, format).unwrap();
+        let edges = page
+            .into_values()
+            .filter(|family| family.kind == "histogram");
+        edges
+            .map(|family| {
+                let buckets = family.samples.iter();
+                let mut edges: Vec<String> = buckets
+                    .filter_map(|b| b.labels.get("le").cloned())
+                    .collect();
+                edges.dedup();
+                (family.name, edges)
+            })
+            .collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(pages[0], pages[1]);
+    assert_eq!(pages[0].len(), 5);
+    for descriptor in catalog::ALL.iter().filter(|d| d.kind() == Kind::Histogram) {
+        let (_, family, _) = NAMES
+            .iter()
+            .find(|(name, ..)| *name == descriptor.name())
+            .unwrap();
+        let mut written = pages[0].remove(*family).unwrap();
+        written.truncate(descriptor.edges().len() + 1);
+        assert_eq!(written.pop().unwrap(), "+Inf");
+        let numbers: Vec<f64> = written.iter().map(|edge| edge.parse().unwrap()).collect();
+        assert_eq!(numbers, descriptor.edges(), "{family}");
+        assert!(written.iter().all(|edge| edge.contains('.')), "{written:?}");
+    }
+    assert!(pages[1]["http_server_request_duration_seconds"].contains(&"2.0".to_owned()));
+}
+
+/// Makes every instrument have a series.
+async fn busy(subject: &Subject) {
+    subject.record(|| {
+        let orders = || metrics::counter!("orders.placed", "city" => "Graz");
+        metrics::describe_counter!("orders.placed", "Orders placed.");
+        orders().increment(1);
+        // Beyond the instrument's cap.
+        for user in 0..2_001 {
+            metrics::counter!("orders.placed", "user" => user.to_string()).increment(1);
+        }
+    });
+    let events = || async {
+        (
+            [("content-type", "text/event-stream")],
+            Body::new("data: x\n\n".to_owned()),
+        )
+    };
+    let app = Router::new()
+        .route("/orders/{id}", get(async || "an order"))
+        .route("/events", get(events))
+        .layer(subject.telemetry.http_layer());
+    for path in ["/orders/7", "/events"] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = app.clone().oneshot(request).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+    }
+}
