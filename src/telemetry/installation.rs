@@ -9,6 +9,11 @@ use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
+use tracing::{
+    dispatcher::{self, Dispatch},
+    subscriber::NoSubscriber,
+};
+use tracing_subscriber::EnvFilter;
 
 /// Set by whoever installs, and given back if that fails.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
@@ -31,11 +36,10 @@ pub(super) fn install(builder: Builder) -> Result<Telemetry, Error> {
 
 fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     let (with_subscriber, with_recorder) = (builder.takes_subscriber(), builder.takes_recorder());
-    let levels = environment::log_levels(&Process)?;
-    let filter = logs::filter(&levels)
-        .map_err(|reason| environment::log_levels_refused(&levels, &reason))?;
+    // Levels that only our subscriber would read are read for it alone.
+    let filter = with_subscriber.then(filter).transpose()?;
     // There is no such look at the recorder; setting it fails without a change.
-    if with_subscriber && tracing::dispatcher::has_been_set() {
+    if with_subscriber && has_subscriber() {
         return Err(Error::foreign_subscriber(""));
     }
     let telemetry = builder.build()?;
@@ -43,7 +47,7 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
         metrics::set_global_recorder(telemetry.recorder())
             .map_err(|_| Error::foreign_recorder())?;
     }
-    if with_subscriber {
+    if let Some(filter) = filter {
         let already_set = match with_recorder {
             true => "orderscope's `metrics` recorder",
             false => "nothing of orderscope's",
@@ -52,4 +56,16 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
             .map_err(|_| Error::foreign_subscriber(already_set))?;
     }
     Ok(telemetry)
+}
+
+fn filter() -> Result<EnvFilter, Error> {
+    let levels = environment::log_levels(&Process)?;
+    logs::filter(&levels).map_err(|reason| environment::log_levels_refused(&levels, &reason))
+}
+
+/// Whether a subscriber of somebody else's is in place. One that was set for a scope that has
+/// ended is not.
+fn has_subscriber() -> bool {
+    let is_none = |current: &Dispatch| current.is::<NoSubscriber>();
+    dispatcher::has_been_set() && !dispatcher::get_default(is_none)
 }
