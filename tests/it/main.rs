@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, its helpers as well"
 )]
 
+mod allocations;
 mod exposition;
 mod floor_plan;
 mod loopback;
