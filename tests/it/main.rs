@@ -9,6 +9,7 @@
 mod allocations;
 mod exposition;
 mod floor_plan;
+mod instructions;
 mod loopback;
 mod page;
 mod programs;

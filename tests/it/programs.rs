@@ -19,16 +19,26 @@ pub(crate) fn promtool() -> PathBuf {
     located("PROMTOOL", installed_or_unpacked("promtool"))
 }
 
+/// Counts instructions.
+pub(crate) fn valgrind() -> PathBuf {
+    located("VALGRIND", on_the_path("valgrind"))
+}
+
 /// The top of the repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn installed_or_unpacked(program: &str) -> Vec<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
     let unpacked = repository().join("target/tools/prometheus/usr/bin");
+    let mut candidates = on_the_path(program);
+    candidates.push(unpacked.join(program));
+    candidates
+}
+
+fn on_the_path(program: &str) -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        .chain([unpacked])
         .map(|folder| folder.join(program))
         .collect()
 }
