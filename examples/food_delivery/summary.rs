@@ -197,10 +197,11 @@ impl From<Distribution> for Latency {
 fn by_route(snapshot: &Snapshot, metric: &str) -> BTreeMap<String, Latency> {
     let routes = snapshot.attribute_values(metric, ROUTE).into_iter();
     let latencies = routes.map(|route| {
-        let latency = snapshot.histogram(metric, &[(ROUTE, &route)]).into();
+        let latency: Latency = snapshot.histogram(metric, &[(ROUTE, &route)]).into();
         (route, latency)
     });
-    latencies.collect()
+    // A route of streams alone has no latency to the last byte.
+    latencies.filter(|(_, latency)| latency.count > 0).collect()
 }
 
 fn name(route: &str) -> &str {

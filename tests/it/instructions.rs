@@ -28,7 +28,10 @@ fn the_paths_of_a_request_cost_the_instructions_on_record() {
     let measured = Golden {
         rustc: output(Command::new("rustc").arg("--version")),
         instructions: [
-            ("request, over the bare router", cost("request") - cost("bare_request")),
+            (
+                "request, over the bare router",
+                cost("request") - cost("bare_request"),
+            ),
             ("counter of three labels", cost("counter")),
             ("histogram", cost("histogram")),
         ]
@@ -61,7 +64,13 @@ fn build() -> PathBuf {
     let target = programs::repository().join("target/instructions");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo
-        .args(["build", "--quiet", "--release", "--locked", "--manifest-path"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--manifest-path",
+        ])
         .arg(package.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target);
@@ -80,13 +89,17 @@ fn instructions(program: &PathBuf, path: &str, times: u64) -> u64 {
     let said = valgrind.output().unwrap();
     let text = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success(), "{text}");
-    let count = text.lines().find_map(|line| line.split_once("Collected : "));
+    let count = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
     let (_, count) = count.unwrap_or_else(|| panic!("callgrind counted nothing: {text}"));
     count.trim().parse().unwrap()
 }
 
 fn output(command: &mut Command) -> String {
-    let said = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let errors = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success(), "{command:?}: {errors}");
     String::from_utf8_lossy(&said.stdout).trim().to_owned()

@@ -7,6 +7,7 @@
 )]
 
 mod allocations;
+mod example;
 mod exposition;
 mod floor_plan;
 mod instructions;

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use crate::exposition::{Family, Format, Parser, Sample};
 
 mod bounds;
-mod declared;
+pub(crate) mod declared;
 mod exemplars;
 mod golden;
 mod histograms;

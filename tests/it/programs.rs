@@ -24,6 +24,20 @@ pub(crate) fn valgrind() -> PathBuf {
     located("VALGRIND", on_the_path("valgrind"))
 }
 
+/// An example, as `cargo test` builds it beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let tests = env::current_exe().expect("a test has a path");
+    let built = tests.ancestors().nth(2).expect("in a folder of a profile");
+    let example = built.join("examples").join(name);
+    let advice = "run `cargo test` without `--test`, or `cargo build --examples`";
+    assert!(
+        example.is_file(),
+        "{} is absent: {advice}",
+        example.display()
+    );
+    example
+}
+
 /// The top of the repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -231,7 +231,11 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
 fn promtool_complains_of_the_conventions_counts_alone() {
     let subject = Subject::new();
     block_on(busy(&subject));
-    let complaints = promtool_check_metrics(&block_on(subject.page(Format::Text)));
+    assert_promtool_complains_of_counts_alone(&block_on(subject.page(Format::Text)));
+}
+
+pub(crate) fn assert_promtool_complains_of_counts_alone(page: &str) {
+    let complaints = promtool_check_metrics(page);
     let expected = COUNTS_THAT_ARE_GAUGES.map(|name| {
         format!("{name} non-histogram and non-summary metrics should not have \"_count\" suffix")
     });

@@ -1,0 +1,186 @@
+//! The example as a newcomer runs it: traffic over sockets, a real Prometheus that scrapes it in
+//! both formats, and the summary it leaves.
+
+use crate::{
+    loopback::{Server, get},
+    page::declared::assert_promtool_complains_of_counts_alone,
+    programs,
+    prometheus::{Job, Prometheus},
+};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// A run of `cargo run --example food_delivery`, ended with its value.
+struct Run {
+    process: Child,
+    address: SocketAddr,
+    summary: PathBuf,
+    said: Option<JoinHandle<String>>,
+}
+
+impl Run {
+    fn start(name: &str, length: &str) -> Self {
+        let summary = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
+        let mut process = Command::new(programs::example("food_delivery"))
+            .args(["--listen", "127.0.0.1:0", "--for", length, "--seed", "1"])
+            .arg("--summary")
+            .arg(&summary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let (_, url) = first.split_once("http://").expect("it says where to look");
+        let address = url.split([',', ' ', '\n']).next().unwrap().parse().unwrap();
+        let said = std::thread::spawn(move || {
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        Self {
+            process,
+            address,
+            summary,
+            said: Some(said),
+        }
+    }
+
+    /// Waits for its end; what it said and its summary.
+    fn ended(mut self) -> (String, Value) {
+        let status = self.process.wait().unwrap();
+        let said = self.said.take().unwrap().join().unwrap();
+        assert!(status.success(), "{status}: {said}");
+        let summary = fs::read(&self.summary).unwrap();
+        (said, serde_json::from_slice(&summary).unwrap())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn the_example_accounts_for_every_request_it_started() {
+    let (said, summary) = Run::start("example-alone", "8s").ended();
+    let requests = &summary["requests"];
+    let started = requests["started"].as_u64().unwrap();
+    let outcomes = requests["outcomes"].as_object().unwrap();
+    let finished: u64 = outcomes.values().map(|count| count.as_u64().unwrap()).sum();
+    assert!(started > 100, "{summary}");
+    assert_eq!(started, finished);
+    assert_eq!(requests["active"], 0);
+    assert_eq!(outcomes.len(), 7);
+    assert!(outcomes["completed"].as_u64() > Some(100), "{summary}");
+    assert!(said.contains(&format!(
+        "started {started} = finished {started} + active 0"
+    )));
+    for (family, route) in [
+        ("latency_seconds", "/restaurants"),
+        ("latency_seconds", ""),
+        ("first_byte_seconds", "/orders/{id}/track"),
+    ] {
+        let figures = &summary[family][route];
+        assert!(
+            figures["count"].as_u64() > Some(0),
+            "{family} {route}: {summary}"
+        );
+        assert!(figures["p50"].as_f64() <= figures["p99"].as_f64());
+    }
+    assert!(
+        summary["latency_seconds"]
+            .get("/orders/{id}/track")
+            .is_none(),
+        "event streams stay out of the latency: {summary}"
+    );
+}
+
+#[tokio::test]
+async fn a_real_prometheus_scrapes_true_numbers_from_the_running_example() {
+    let run = Run::start("example-scraped", "30s");
+    let proxy = Server::asking_for_plain_text(run.address).await;
+    let prometheus = Prometheus::scraping([
+        Job::new("openmetrics", [run.address]),
+        Job::new("text", [proxy.address()]),
+    ])
+    .await;
+    let some = |result: &Value| !result.as_array().unwrap().is_empty();
+
+    for job in ["openmetrics", "text"] {
+        let p99 = format!(
+            "histogram_quantile(0.99, sum by (le, http_route) \
+             (rate(http_server_request_duration_seconds_bucket{{job=\"{job}\"}}[10s]))) > 0"
+        );
+        let by_route = prometheus.wait_until(&p99, some, WITHIN).await;
+        let routes = by_route.as_array().unwrap();
+        assert!(
+            routes
+                .iter()
+                .any(|r| r["metric"]["http_route"] == "/restaurants"),
+            "{by_route}"
+        );
+        for expression in [
+            format!("orders_placed_total{{job=\"{job}\"}} > 0"),
+            format!("basket_value_bucket{{job=\"{job}\", le=~\"10(\\\\.0)?\"}}"),
+            format!("target_info{{job=\"{job}\", service_name=\"food-delivery\"}}"),
+            format!("process_cpu_time_seconds_total{{job=\"{job}\"}} > 0"),
+        ] {
+            prometheus.wait_until(&expression, some, WITHIN).await;
+        }
+        // Seen from outside, within one scrape: nothing is in flight twice, nothing is lost.
+        let balance = format!(
+            "abs(orderscope_http_server_requests_started_total{{job=\"{job}\"}} \
+             - ignoring(x) sum without (outcome, http_response_status_class) \
+             (orderscope_http_server_requests_finished_total{{job=\"{job}\"}}) \
+             - sum without (http_request_method, url_scheme) \
+             (http_server_active_requests{{job=\"{job}\"}})) <= 2"
+        );
+        prometheus.wait_until(&balance, some, WITHIN).await;
+    }
+    let series = "http_server_request_duration_seconds_bucket";
+    let exemplars = prometheus.query_exemplars(series).await;
+    let trace_id = exemplars
+        .as_array()
+        .and_then(|series| series.first()?["exemplars"][0]["labels"]["trace_id"].as_str());
+    assert_eq!(trace_id.map(str::len), Some(32), "{exemplars}");
+    for target in prometheus.targets().await {
+        assert_eq!((&*target.health, &*target.last_error), ("up", ""));
+    }
+
+    let text = get(run.address, "/metrics", &[("accept", "text/plain")])
+        .await
+        .unwrap();
+    assert_promtool_complains_of_counts_alone(text.text());
+    drop(run);
+}
+
+#[test]
+fn a_port_in_use_is_told_before_anything_runs() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = Command::new(programs::example("food_delivery"))
+        .args(["--listen", &address, "--for", "1s"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        said.contains(&address) && said.contains("127.0.0.1:0"),
+        "{said}"
+    );
+}
