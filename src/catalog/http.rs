@@ -82,7 +82,8 @@ pub const ACTIVE_REQUESTS: Descriptor = Descriptor::up_down_counter(
 )
 .with_attributes(&[semconv::HTTP_REQUEST_METHOD, semconv::URL_SCHEME]);
 
-/// Bytes of the request's body that the handler read, whatever was announced.
+/// Bytes of the request's body that the handler read, whatever was announced; not recorded for
+/// requests that came without a body.
 pub const REQUEST_BODY_SIZE: Descriptor = Descriptor::histogram(
     semconv::HTTP_SERVER_REQUEST_BODY_SIZE,
     Unit::BYTES,

@@ -18,7 +18,7 @@
 //! | --- | --- |
 //! | the layer is called | [`requests.started`] + 1, [`active_requests`] + 1 |
 //! | the response's head is ready | [`time_to_first_byte`]: not for upgrades and gRPC, and not when no head is made |
-//! | the request ends | [`active_requests`] − 1, [`requests.finished`] + 1 with its outcome; [`request.duration`] and both body sizes: not for upgrades and gRPC; for event streams, [`streams.duration`] in place of the duration |
+//! | the request ends | [`active_requests`] − 1, [`requests.finished`] + 1 with its outcome; [`request.duration`], the size of the response's body, and that of the request's when it came with one: not for upgrades and gRPC; for event streams, [`streams.duration`] in place of the duration |
 //! | an event stream begins, ends | [`streams.active`] ± 1 |
 //! | an upgraded connection begins, ends | [`streams.active`] ± 1 and [`streams.duration`], for who holds an [`UpgradedStream`] |
 //!

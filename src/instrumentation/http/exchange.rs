@@ -237,8 +237,9 @@ impl Drop for Exchange {
         } else {
             series.duration.record_duration(elapsed, exemplar);
         }
-        let request_bytes = self.request_bytes.as_ref().map_or(0, BytesRead::count);
-        series.request_size.record_whole(request_bytes, None);
+        if let Some(read) = &self.request_bytes {
+            series.request_size.record_whole(read.count(), None);
+        }
         series.response_size.record_whole(self.response_bytes, None);
     }
 }
