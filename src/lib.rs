@@ -68,6 +68,12 @@ pub mod snapshot;
 pub mod telemetry;
 mod worker;
 
+/// The facade crates, in the versions that orderscope was built with: what is recorded through
+/// another major version does not arrive here.
+pub mod reexport {
+    pub use ::metrics;
+}
+
 pub use error::Error;
 pub use instrumentation::http;
 pub use telemetry::Telemetry;
