@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How long a rendered page is handed out again.
 const SHARED_FOR: Duration = Duration::from_millis(100);
@@ -21,9 +21,11 @@ pub(crate) struct Pages {
     /// Weak: the worker's tenants hold the pages.
     worker: Weak<Worker>,
     /// Text, OpenMetrics. Held while one is rendered: there is one render at a time.
-    latest: Mutex<[Option<Rendered>; 2]>,
+    latest: Arc<Mutex<Latest>>,
     last: OnceLock<[Bytes; 2]>,
 }
+
+type Latest = [Option<Rendered>; 2];
 
 struct Rendered {
     at: Instant,
@@ -42,7 +44,7 @@ impl Pages {
             target: Registry::render_labels(resource.iter()),
             clock,
             worker,
-            latest: Mutex::default(),
+            latest: Arc::default(),
             last: OnceLock::new(),
         }
     }
@@ -52,30 +54,33 @@ impl Pages {
         if let Some(last) = self.last.get() {
             return last[format as usize].clone();
         }
-        let mut latest = self.latest.lock().await;
+        let latest = Arc::clone(&self.latest).lock_owned().await;
         let now = self.clock.now();
         if let Some(Rendered { at, page }) = &latest[format as usize]
             && now.saturating_duration_since(*at) < SHARED_FOR
         {
             return page.clone();
         }
-        let size = latest[format as usize]
-            .as_ref()
-            .map_or(0, |rendered| rendered.page.len());
+        // The lock goes with the render: the page of a scraper that goes away before it is there
+        // serves the next one.
         let this = Arc::clone(self);
-        let rendered = match self.worker.upgrade() {
-            Some(worker) => worker.run(move || this.render(format, size)).await,
-            None => None,
+        let renew = move || this.renew(format, latest);
+        let renewed = match self.worker.upgrade() {
+            Some(worker) => worker.run(renew).await,
+            None => Some(renew()),
         };
-        let page = match rendered {
-            Some(page) => page,
-            // The worker is gone, or was stopped meanwhile.
-            None => self.last.get().map_or_else(
-                || self.render(format, size),
-                |last| last[format as usize].clone(),
-            ),
-        };
-        latest[format as usize] = Some(Rendered {
+        // None: the worker was stopped meanwhile.
+        renewed.unwrap_or_else(|| match self.last.get() {
+            Some(last) => last[format as usize].clone(),
+            None => self.render(format, 0),
+        })
+    }
+
+    fn renew(&self, format: Format, mut latest: OwnedMutexGuard<Latest>) -> Bytes {
+        let latest = &mut latest[format as usize];
+        let size = latest.as_ref().map_or(0, |rendered| rendered.page.len());
+        let page = self.render(format, size);
+        *latest = Some(Rendered {
             at: self.clock.now(),
             page: page.clone(),
         });
