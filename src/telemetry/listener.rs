@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Socket, Type};
 use std::{
     collections::VecDeque,
     convert::Infallible,
@@ -25,11 +26,14 @@ use std::{
 use tokio::{
     net::TcpStream,
     sync::watch,
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, yield_now},
     time::{self, timeout},
 };
 
 const CONNECTIONS: usize = 16;
+/// Connections that wait to be accepted. Beyond, the kernel lets a scraper try again after a whole
+/// second.
+const BACKLOG: i32 = 1_024;
 const HEADER_WITHIN: Duration = Duration::from_secs(2);
 const ALL_WITHIN: Duration = Duration::from_secs(5);
 /// After an error of `accept`, such as having run out of descriptors.
@@ -39,9 +43,15 @@ const HEADER_BYTES: usize = 16 * 1024;
 
 /// Binds, so that a port in use is told by `build()`.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // As the standard library does: a port whose last connections linger is free. On Windows the
+    // option would share a port that is in use.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// What the listener shows.
@@ -98,6 +108,9 @@ pub(super) async fn serve(
             has_asked,
             connection,
         });
+        // A request that has come already is read before the next connection is admitted, so that
+        // a flood of silent ones does not close it.
+        yield_now().await;
     }
     drop(listener);
     // Scrapes that have begun may come to their end.
