@@ -7,12 +7,15 @@
 )]
 
 mod allocations;
+mod descriptors;
 mod example;
 mod exposition;
 mod floor_plan;
 mod instructions;
 mod loopback;
+mod metrics_listener;
 mod page;
 mod programs;
 mod prometheus;
 mod repository;
+mod scrapes;
