@@ -14,6 +14,7 @@ mod floor_plan;
 mod instructions;
 mod loopback;
 mod metrics_listener;
+mod misuse;
 mod page;
 mod programs;
 mod prometheus;

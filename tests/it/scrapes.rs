@@ -83,10 +83,6 @@ fn rendering() -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures, for whoever asks with --nocapture"
-)]
 async fn two_hundred_scrapes_a_second_share_ten_renders() {
     let (telemetry, address, moving) = served().await;
     let pages: Arc<std::sync::Mutex<BTreeSet<String>>> = Arc::default();
