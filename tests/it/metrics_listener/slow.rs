@@ -116,7 +116,7 @@ fn readers_that_never_read_are_cut_at_five_seconds_and_hold_up_nobody() {
     let address = telemetry.metrics_address().unwrap();
     // More than the kernel takes for a reader that does not read.
     metrics::with_local_recorder(&telemetry.recorder(), || {
-        for number in 0..9_000 {
+        for number in 0..6_000 {
             metrics::gauge!("wide", "padding" => format!("{number:0>1000}")).set(1.0);
         }
     });
@@ -134,7 +134,7 @@ fn readers_that_never_read_are_cut_at_five_seconds_and_hold_up_nobody() {
         .collect();
     let began = Instant::now();
     let honest = honest(address);
-    // Peeked at, never read: its state in the kernel says whether the other side holds it.
+    // Never read, not even to look: the kernel says whether the other side holds them.
     let ports: Vec<u16> = idle
         .iter()
         .map(|s| s.local_addr().unwrap().port())
@@ -142,16 +142,17 @@ fn readers_that_never_read_are_cut_at_five_seconds_and_hold_up_nobody() {
     let held = || established(address.port(), &ports);
     let at_first = held();
     while held() > 0 {
-        assert!(began.elapsed() < ALL_WITHIN + MARGIN, "{} held", held());
+        assert!(began.elapsed() < ALL_WITHIN + 2 * MARGIN, "{} held", held());
         std::thread::sleep(Duration::from_millis(20));
     }
     println!(
-        "{at_first} of {} idle readers held, the last cut after {:.2?}; an honest scrape of 9 MB \
+        "{at_first} of {} idle readers held, the last cut after {:.2?}; an honest scrape of 6 MB \
          took {honest:.2?}",
         idle.len(),
         began.elapsed()
     );
     assert!((1..=HELD).contains(&at_first), "{at_first}");
+    assert!(honest < Duration::from_secs(2), "{honest:?}");
 }
 
 /// Whether the other side has closed.
