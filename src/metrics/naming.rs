@@ -124,4 +124,11 @@ mod tests {
             assert_eq!(family(name, kind, unit), expected, "{name}");
         }
     }
+
+    #[test]
+    fn a_unit_is_a_word_of_its_own() {
+        assert!(ends_in_unit("wait_seconds", "seconds"));
+        assert!(!ends_in_unit("waitseconds", "seconds"));
+        assert!(!ends_in_unit("wait_", ""));
+    }
 }
