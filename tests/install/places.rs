@@ -122,6 +122,41 @@ fn a_subscriber_that_was_set_for_a_scope_only_is_not_in_the_way() {
 }
 
 #[test]
+fn a_race_with_a_foreign_subscriber_is_won_or_told() {
+    const RACE: &str = "a `tracing` subscriber that is not orderscope's was set in this process \
+        before (a race: orderscope's `metrics` recorder had been set by then and stays). Either \
+        remove the other subscriber's `init()`, or keep it and add `.without_subscriber()` before \
+        `.install()`";
+    for _ in 0..10 {
+        alone(&[], || {
+            let start = Barrier::new(2);
+            let (ours, theirs) = thread::scope(|scope| {
+                let ours = scope.spawn(|| {
+                    start.wait();
+                    Telemetry::builder("orders").install()
+                });
+                start.wait();
+                let theirs = tracing_subscriber::fmt()
+                    .with_writer(std::io::sink)
+                    .try_init();
+                (ours.join().unwrap(), theirs)
+            });
+            assert_eq!(ours.is_ok(), theirs.is_err());
+            let Err(error) = ours else {
+                return;
+            };
+            let message = error.to_string();
+            assert!([FOREIGN_SUBSCRIBER, RACE].contains(&&*message), "{message}");
+            let mut later = Telemetry::builder("orders").without_subscriber();
+            if message == RACE {
+                later = later.without_recorder();
+            }
+            assert!(later.install().is_ok());
+        });
+    }
+}
+
+#[test]
 fn a_foreign_recorder_is_kept_and_nothing_else_is_changed() {
     let output = alone(&[], || {
         let theirs = Telemetry::builder("theirs").build().unwrap();
