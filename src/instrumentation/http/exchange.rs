@@ -32,7 +32,7 @@ pub(super) struct Exchange {
     /// `None`: the request came without a body.
     request_bytes: Option<BytesRead>,
     response_bytes: u64,
-    /// Of what the head announced; `u64::MAX` when it announced nothing.
+    /// Of what the head announced, where a server stops asking at that many; else `u64::MAX`.
     bytes_to_come: u64,
     /// 0 until a head was made.
     status: u16,
@@ -112,18 +112,22 @@ impl Exchange {
             self.end(Outcome::Upgraded);
             return None;
         }
-        let is_bodyless = self.traits.is_head()
-            || response.status() == StatusCode::NO_CONTENT
-            || response.status() == StatusCode::NOT_MODIFIED
-            || body_is_at_its_end;
+        let is_grpc = self.traits.protocol == Protocol::Grpc && response.status() == StatusCode::OK;
         self.bytes_to_come = response
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok())
             .or(exact_size)
+            // Behind the bytes that a gRPC response announces come its trailers.
+            .filter(|_| !is_grpc)
             .unwrap_or(u64::MAX);
+        let is_bodyless = self.traits.is_head()
+            || response.status() == StatusCode::NO_CONTENT
+            || response.status() == StatusCode::NOT_MODIFIED
+            || body_is_at_its_end
+            || self.bytes_to_come == 0;
         match self.traits.protocol {
-            Protocol::Grpc if response.status() == StatusCode::OK => {
+            Protocol::Grpc if is_grpc => {
                 self.ends_by = EndsBy::GrpcStatus;
                 self.see_grpc_status(response.headers());
             }
