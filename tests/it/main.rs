@@ -11,6 +11,7 @@ mod descriptors;
 mod example;
 mod exposition;
 mod floor_plan;
+mod http;
 mod instructions;
 mod loopback;
 mod metrics_listener;
