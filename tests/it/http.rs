@@ -4,6 +4,8 @@ mod bodies;
 mod connection;
 mod disconnects;
 mod grpc;
+mod hostile;
+mod invariant;
 mod numbers;
 mod panics;
 mod propagation;
