@@ -2,7 +2,7 @@
 
 use super::{
     body::BytesRead,
-    instruments::{Instruments, Route},
+    instruments::{Instruments, Measure, Route},
     outcome::Outcome,
     request::{Protocol, Traits},
     upgrade::{self, UpgradedStream},
@@ -201,8 +201,8 @@ impl Exchange {
         // What is known at the head: the body may still fail.
         let outcome = self.decided.unwrap_or(Outcome::Completed);
         self.instruments
-            .series(self.route, self.traits, self.status, outcome)
-            .first_byte
+            .alike(self.route, self.traits, self.status, outcome)
+            .histogram(Measure::FirstByte)
             .record_duration(elapsed, self.exemplar());
     }
 
@@ -231,7 +231,7 @@ impl Drop for Exchange {
             return;
         }
         let (elapsed, exemplar) = (self.elapsed(), self.exemplar());
-        let series = instruments.series(self.route, self.traits, self.status, outcome);
+        let alike = instruments.alike(self.route, self.traits, self.status, outcome);
         if let EndsBy::EventStream(active) = &self.ends_by {
             active.add(-1);
             let error_type = outcome.error_type().unwrap_or_default();
@@ -239,12 +239,18 @@ impl Drop for Exchange {
                 .streams_duration(self.route, SSE, error_type)
                 .record_duration(elapsed, exemplar);
         } else {
-            series.duration.record_duration(elapsed, exemplar);
+            alike
+                .histogram(Measure::Duration)
+                .record_duration(elapsed, exemplar);
         }
         if let Some(read) = &self.request_bytes {
-            series.request_size.record_whole(read.count(), None);
+            alike
+                .histogram(Measure::RequestSize)
+                .record_whole(read.count(), None);
         }
-        series.response_size.record_whole(self.response_bytes, None);
+        alike
+            .histogram(Measure::ResponseSize)
+            .record_whole(self.response_bytes, None);
     }
 }
 

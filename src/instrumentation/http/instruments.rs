@@ -29,16 +29,14 @@ pub(crate) struct Instruments {
     finished: Box<[Arc<Counter>]>,
     active: Box<[OnceLock<Arc<UpDownCounter>>]>,
     active_family: Family<UpDownCounter>,
-    duration: Family<Histogram>,
-    first_byte: Family<Histogram>,
-    request_size: Family<Histogram>,
-    response_size: Family<Histogram>,
+    /// By [`Measure`].
+    measures: [Family<Histogram>; 4],
     streams_active: Family<UpDownCounter>,
     streams_duration: Family<Histogram>,
     routes: InsertOnlyMap<Box<str>, Route>,
     unmatched: Route,
     other: Route,
-    overflow: OnceLock<Series>,
+    overflow: Series,
 }
 
 /// One route and the series that it was seen with.
@@ -49,13 +47,28 @@ pub(super) struct Route {
     series: InsertOnlyMap<u64, Series>,
 }
 
-/// The four histograms that carry the same attributes.
+/// What is measured of a request: the histograms that carry the same attributes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Measure {
+    Duration,
+    FirstByte,
+    RequestSize,
+    ResponseSize,
+}
+
+/// One attribute set, by [`Measure`]. Each is made when it first has something to hold: most
+/// requests bring no body, and an event stream has no duration.
+type Series = [OnceLock<Arc<Histogram>>; 4];
+
+/// The histograms of requests that ended, or whose head went out, alike.
 #[derive(Debug)]
-pub(super) struct Series {
-    pub(super) duration: Arc<Histogram>,
-    pub(super) first_byte: Arc<Histogram>,
-    pub(super) request_size: Arc<Histogram>,
-    pub(super) response_size: Arc<Histogram>,
+pub(super) struct Alike<'a> {
+    instruments: &'a Instruments,
+    series: &'a Series,
+    route: &'a Route,
+    traits: Traits,
+    status: u16,
+    outcome: Outcome,
 }
 
 impl Instruments {
@@ -70,10 +83,13 @@ impl Instruments {
                 finished.kept(&[(semconv::OUTCOME, outcome), (semconv::STATUS_CLASS, class)])
             })
             .collect();
-        let duration = registry.histogram(&http::REQUEST_DURATION);
-        let first_byte = registry.histogram(&http::TIME_TO_FIRST_BYTE);
-        let request_size = registry.histogram(&http::REQUEST_BODY_SIZE);
-        let response_size = registry.histogram(&http::RESPONSE_BODY_SIZE);
+        // In the order of `Measure`.
+        let measures = [
+            &http::REQUEST_DURATION,
+            &http::TIME_TO_FIRST_BYTE,
+            &http::REQUEST_BODY_SIZE,
+            &http::RESPONSE_BODY_SIZE,
+        ];
         let instruments = Self {
             pipeline,
             started: registry.counter(&http::REQUESTS_STARTED).kept(&[]),
@@ -82,11 +98,8 @@ impl Instruments {
                 .map(|_| OnceLock::new())
                 .collect(),
             active_family: registry.up_down_counter(&http::ACTIVE_REQUESTS),
-            overflow: OnceLock::new(),
-            duration,
-            first_byte,
-            request_size,
-            response_size,
+            measures: measures.map(|descriptor| registry.histogram(descriptor)),
+            overflow: Series::default(),
             streams_active: registry.up_down_counter(&http::STREAMS_ACTIVE),
             streams_duration: registry.histogram(&http::STREAMS_DURATION),
             routes: InsertOnlyMap::new(ROUTES, ROUTES),
@@ -107,7 +120,7 @@ impl Instruments {
             self.routes.insert(hash, |known| **known == *name, make)
         });
         route.unwrap_or_else(|| {
-            self.duration.count_overflow();
+            self.measures[Measure::Duration as usize].count_overflow();
             &self.other
         })
     }
@@ -129,60 +142,35 @@ impl Instruments {
         &self.finished[outcome as usize * STATUS_CLASSES.len() + class]
     }
 
-    /// The histograms of a request that ended, or whose head went out, in this way. `status` is 0
-    /// when none was sent.
-    pub(super) fn series<'a>(
+    /// `status` is 0 when none was sent.
+    #[inline]
+    pub(super) fn alike<'a>(
         &'a self,
         route: &'a Route,
         traits: Traits,
         status: u16,
         outcome: Outcome,
-    ) -> &'a Series {
+    ) -> Alike<'a> {
         let key = traits.key() << 24 | u64::from(status) << 8 | outcome as u64;
         // Multiplied, so that the bits that pick a chain depend on all of the key.
         let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let is_it = |known: &u64| *known == key;
-        let series = route.series.get(hash, is_it).or_else(|| {
-            let make = || (key, self.make(route, traits, status, outcome));
-            route.series.insert(hash, is_it, make)
+        let known = route.series.get(hash, is_it);
+        let series = known.or_else(|| {
+            route
+                .series
+                .insert(hash, is_it, || (key, Series::default()))
         });
-        series.unwrap_or_else(|| {
-            self.duration.count_overflow();
-            self.overflow.get_or_init(|| Series {
-                duration: self.duration.overflow(),
-                first_byte: self.first_byte.overflow(),
-                request_size: self.request_size.overflow(),
-                response_size: self.response_size.overflow(),
-            })
-        })
-    }
-
-    #[cold]
-    fn make(&self, route: &Route, traits: Traits, status: u16, outcome: Outcome) -> Series {
-        let mut digits = itoa::Buffer::new();
-        let code = match status {
-            0 => "",
-            status => digits.format(status),
-        };
-        let error_type = match outcome.error_type() {
-            Some(error) => error,
-            None if status >= 500 => code,
-            None => "",
-        };
-        // An attribute without a value is absent.
-        let attributes = [
-            (semconv::HTTP_REQUEST_METHOD, traits.method()),
-            (semconv::HTTP_ROUTE, route.name()),
-            (semconv::HTTP_RESPONSE_STATUS_CODE, code),
-            (semconv::URL_SCHEME, traits.scheme()),
-            (semconv::ERROR_TYPE, error_type),
-            (semconv::NETWORK_PROTOCOL_VERSION, traits.version()),
-        ];
-        Series {
-            duration: self.duration.with(&attributes),
-            first_byte: self.first_byte.with(&attributes),
-            request_size: self.request_size.with(&attributes),
-            response_size: self.response_size.with(&attributes),
+        Alike {
+            instruments: self,
+            series: series.unwrap_or_else(|| {
+                self.measures[Measure::Duration as usize].count_overflow();
+                &self.overflow
+            }),
+            route,
+            traits,
+            status,
+            outcome,
         }
     }
 
@@ -204,6 +192,40 @@ impl Instruments {
             (semconv::HTTP_ROUTE, route.name()),
             (semconv::STREAM_KIND, kind),
             (semconv::ERROR_TYPE, error_type),
+        ])
+    }
+}
+
+impl Alike<'_> {
+    #[inline]
+    pub(super) fn histogram(&self, measure: Measure) -> &Histogram {
+        self.series[measure as usize].get_or_init(|| self.make(measure))
+    }
+
+    #[cold]
+    fn make(&self, measure: Measure) -> Arc<Histogram> {
+        let family = &self.instruments.measures[measure as usize];
+        if std::ptr::eq(self.series, &self.instruments.overflow) {
+            return family.overflow();
+        }
+        let mut digits = itoa::Buffer::new();
+        let code = match self.status {
+            0 => "",
+            status => digits.format(status),
+        };
+        let error_type = match self.outcome.error_type() {
+            Some(error) => error,
+            None if self.status >= 500 => code,
+            None => "",
+        };
+        // An attribute without a value is absent.
+        family.with(&[
+            (semconv::HTTP_REQUEST_METHOD, self.traits.method()),
+            (semconv::HTTP_ROUTE, self.route.name()),
+            (semconv::HTTP_RESPONSE_STATUS_CODE, code),
+            (semconv::URL_SCHEME, self.traits.scheme()),
+            (semconv::ERROR_TYPE, error_type),
+            (semconv::NETWORK_PROTOCOL_VERSION, self.traits.version()),
         ])
     }
 }
