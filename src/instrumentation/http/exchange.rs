@@ -113,11 +113,12 @@ impl Exchange {
             return None;
         }
         let is_grpc = self.traits.protocol == Protocol::Grpc && response.status() == StatusCode::OK;
-        self.bytes_to_come = response
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok())
-            .or(exact_size)
+        let announced = || {
+            let length = response.headers().get(header::CONTENT_LENGTH)?;
+            length.to_str().ok()?.parse().ok()
+        };
+        self.bytes_to_come = exact_size
+            .or_else(announced)
             // Behind the bytes that a gRPC response announces come its trailers.
             .filter(|_| !is_grpc)
             .unwrap_or(u64::MAX);
