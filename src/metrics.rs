@@ -1,7 +1,8 @@
 //! What can be summed: counters, up-down counters, gauges and histograms, in one storage that
 //! both wire formats read.
 //!
-//! Recording takes no lock, allocates nothing and returns no error. What is bounded:
+//! Recording takes no lock, allocates nothing and returns no error; only a thread's very first
+//! record finds the thread its shard. What is bounded:
 //!
 //! | bound | default | beyond it |
 //! | --- | --- | --- |

@@ -4,7 +4,7 @@ use super::shards;
 use crossbeam_utils::CachePadded;
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 /// A sum that only grows.
@@ -25,7 +25,8 @@ impl Counter {
 
     #[inline]
     pub(crate) fn add(&self, by: u64) {
-        self.shards[shards::mine(self.shards.len())].fetch_add(by, Ordering::Relaxed);
+        let mine = shards::mine();
+        mine.add(&self.shards[mine.index], by);
     }
 
     /// Raises the sum to `to`, unless it is there or beyond already.
@@ -49,7 +50,8 @@ impl Counter {
 /// A sum that grows and shrinks; what is added on one thread may be taken off on another.
 #[derive(Debug)]
 pub(crate) struct UpDownCounter {
-    shards: Box<[CachePadded<AtomicI64>]>,
+    /// Two's complement: adding wraps around to the same bits.
+    shards: Box<[CachePadded<AtomicU64>]>,
 }
 
 impl UpDownCounter {
@@ -61,14 +63,15 @@ impl UpDownCounter {
 
     #[inline]
     pub(crate) fn add(&self, by: i64) {
-        self.shards[shards::mine(self.shards.len())].fetch_add(by, Ordering::Relaxed);
+        let mine = shards::mine();
+        mine.add(&self.shards[mine.index], by as u64);
     }
 
     pub(crate) fn read(&self) -> i64 {
         self.shards
             .iter()
             .map(|shard| shard.load(Ordering::Relaxed))
-            .fold(0, i64::wrapping_add)
+            .fold(0, u64::wrapping_add) as i64
     }
 }
 

@@ -145,9 +145,9 @@ impl Histogram {
     pub(crate) fn record_whole(&self, units: u64, trace: Option<TraceRef>) {
         debug_assert!(self.edges.scale != Scale::Float);
         let bucket = self.bucket_of(units);
-        let shard = self.my_shard();
-        self.word(shard, 1 + bucket).fetch_add(1, Ordering::Relaxed);
-        self.word(shard, 0).fetch_add(units, Ordering::Relaxed);
+        let mine = shards::mine();
+        mine.add(self.word(mine.index, 1 + bucket), 1);
+        mine.add(self.word(mine.index, 0), units);
         if let Some(trace) = trace {
             let value = || match self.edges.scale {
                 Scale::Whole { per_one } => units as f64 / per_one as f64,
@@ -164,14 +164,10 @@ impl Histogram {
         if !self.shared.accepts(value) {
             return;
         }
-        let shard = self.my_shard();
-        let add = |bits| Some((f64::from_bits(bits) + value * times as f64).to_bits());
-        self.word(shard, 1 + self.bucket_of(ordered_bits(value)))
-            .fetch_add(times, Ordering::Relaxed);
-        // Never refuses: `add` always has a value.
-        let _ = self
-            .word(shard, 0)
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        let bucket = self.bucket_of(ordered_bits(value));
+        let mine = shards::mine();
+        mine.add(self.word(mine.index, 1 + bucket), times);
+        mine.add_float(self.word(mine.index, 0), value * times as f64);
     }
 
     /// Adds up the shards. A record that races with the read is in it or not, but never half in
@@ -203,11 +199,6 @@ impl Histogram {
         keys.iter()
             .position(|edge| key <= *edge)
             .unwrap_or(keys.len())
-    }
-
-    #[inline]
-    fn my_shard(&self) -> usize {
-        shards::mine(self.shards)
     }
 
     #[inline]
