@@ -1,16 +1,19 @@
 //! What can be summed: counters, up-down counters, gauges and histograms, in one storage that
 //! both wire formats read.
 //!
-//! Recording takes no lock, allocates nothing and returns no error; only a thread's very first
-//! record finds the thread its shard. What is bounded:
+//! Recording returns no error. Into a series that is known it takes no lock and allocates nothing;
+//! the first record of a thread finds the thread its shard, and that of a series makes the series.
+//! What is beyond a cap is looked up each time, under a short lock. What is bounded:
 //!
 //! | bound | default | beyond it |
 //! | --- | --- | --- |
 //! | attribute sets of one instrument | 2,000 | one more set, `otel_metric_overflow="true"`; counted in `orderscope.series.overflowed` |
 //! | instruments of the `metrics` facade | 2,000 | refused; counted in `orderscope.instruments.refused{reason="limit"}` |
 //! | bytes over all series | 32 MiB | as the first line |
-//! | length of a name | 255 bytes | refused (`reason="invalid_name"`) |
-//! | length of an attribute's value | 1,024 bytes | cut at a character; counted in `orderscope.values.truncated` |
+//! | length of an instrument's name | 255 bytes | refused (`reason="invalid_name"`) |
+//! | length of an attribute's name, value | 255, 1,024 bytes | cut at a character; counted in `orderscope.values.truncated` |
+//! | routes; combinations of method, version, scheme, status and error of one route | 1,000; 512 | `http.route="_OTHER"`; the overflow set |
+//! | label sets of the facade that are remembered as written | 8,192 of each kind, of 1 KiB | looked up each time, under a lock |
 //!
 //! Two instruments whose Prometheus names would collide are one too many: the second is refused
 //! and counted (`reason="name_collision"`). A counter and a histogram keep the name with `_created`

@@ -77,11 +77,15 @@ impl Shared {
     }
 }
 
+/// Bits of a rank that hold the size: 4.8 hours in nanoseconds, 16 TiB in bytes.
+const SIZE_BITS: u32 = 44;
+const LARGEST: u64 = (1 << SIZE_BITS) - 1;
+
 /// Room for the exemplar of one series.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    /// Epoch and bucket of what is held: a later epoch, or a higher bucket within one, replaces
-    /// it. One load and one comparison decide, so most measurements stop there.
+    /// Epoch and size of what is held: another epoch, or a larger value within one, replaces it.
+    /// One load and one comparison decide, so most measurements stop there.
     held: AtomicU64,
     exemplar: Mutex<Option<Exemplar>>,
 }
@@ -91,20 +95,31 @@ impl Slot {
     pub(super) fn offer(
         &self,
         shared: &Shared,
-        bucket: usize,
+        units: u64,
         trace: TraceRef,
-        value: impl FnOnce() -> f64,
+        exemplar: impl FnOnce() -> (usize, f64),
     ) {
-        let rank = shared.epoch.load(Ordering::Relaxed) << 16 | (bucket as u64 & 0xffff);
-        if rank > self.held.load(Ordering::Relaxed) {
-            self.replace(shared, rank, bucket, trace, value());
+        let epoch = shared.epoch.load(Ordering::Relaxed) << SIZE_BITS;
+        let rank = epoch | units.min(LARGEST);
+        if self.is_outranked_by(rank) {
+            let (bucket, value) = exemplar();
+            self.replace(shared, rank, bucket, trace, value);
         }
+    }
+
+    #[inline]
+    fn is_outranked_by(&self, rank: u64) -> bool {
+        let held = self.held.load(Ordering::Relaxed);
+        // Epochs go round: another one is a later one.
+        rank >> SIZE_BITS != held >> SIZE_BITS || rank > held
     }
 
     #[cold]
     fn replace(&self, shared: &Shared, rank: u64, bucket: usize, trace: TraceRef, value: f64) {
         // Whoever comes while another writes goes without: an exemplar is no count.
-        if let Ok(mut exemplar) = self.exemplar.try_lock() {
+        if let Ok(mut exemplar) = self.exemplar.try_lock()
+            && self.is_outranked_by(rank)
+        {
             self.held.store(rank, Ordering::Relaxed);
             *exemplar = Some(Exemplar {
                 trace,
@@ -127,21 +142,21 @@ mod tests {
     #[test]
     fn the_slowest_since_the_last_collection_is_kept() {
         let (shared, slot) = (Shared::default(), Slot::default());
-        let offer = |bucket: usize| {
+        let offer = |units: u64| {
             let trace = TraceRef {
                 trace_id: TraceId::random(),
                 span_id: SpanId::random(),
             };
-            slot.offer(&shared, bucket, trace, || bucket as f64);
+            slot.offer(&shared, units, trace, || (0, units as f64));
         };
-        let held = || slot.read().map(|exemplar| exemplar.bucket);
+        let held = || slot.read().map(|exemplar| exemplar.value);
         offer(3);
         offer(7);
         offer(5);
-        assert_eq!(held(), Some(7));
+        assert_eq!(held(), Some(7.0));
         shared.next_epoch();
-        assert_eq!(held(), Some(7), "kept until a newer one comes");
+        assert_eq!(held(), Some(7.0), "kept until a newer one comes");
         offer(0);
-        assert_eq!(held(), Some(0));
+        assert_eq!(held(), Some(0.0));
     }
 }

@@ -37,6 +37,16 @@ pub(super) enum Scale {
     Float,
 }
 
+impl Scale {
+    /// Whole units in the instrument's unit.
+    fn value(self, units: u64) -> f64 {
+        match self {
+            Self::Whole { per_one } => units as f64 / per_one as f64,
+            Self::Float => f64::from_bits(units),
+        }
+    }
+}
+
 /// The edges of an instrument's histograms, shared by its series.
 #[derive(Debug)]
 pub(crate) struct Edges {
@@ -149,11 +159,8 @@ impl Histogram {
         mine.add(self.word(mine.index, 1 + bucket), 1);
         mine.add(self.word(mine.index, 0), units);
         if let Some(trace) = trace {
-            let value = || match self.edges.scale {
-                Scale::Whole { per_one } => units as f64 / per_one as f64,
-                Scale::Float => units as f64,
-            };
-            self.exemplar.offer(&self.shared, bucket, trace, value);
+            let exemplar = || (bucket, self.edges.scale.value(units));
+            self.exemplar.offer(&self.shared, units, trace, exemplar);
         }
     }
 
@@ -183,7 +190,7 @@ impl Histogram {
             }));
         let sums = (0..self.shards).map(|shard| self.word(shard, 0).load(Ordering::Relaxed));
         reading.sum = match self.edges.scale {
-            Scale::Whole { per_one } => sums.fold(0, u64::wrapping_add) as f64 / per_one as f64,
+            whole @ Scale::Whole { .. } => whole.value(sums.fold(0, u64::wrapping_add)),
             Scale::Float => sums.map(f64::from_bits).sum(),
         };
     }

@@ -208,7 +208,6 @@ impl Instrument {
                 labels: Labels {
                     attributes: [(OVERFLOW.into(), "true".into())].into(),
                     text: text.into(),
-                    truncated: false,
                 },
                 storage: self.storage(),
             })

@@ -13,8 +13,6 @@ pub(crate) struct Labels {
     pub(crate) attributes: Box<[(Box<str>, Box<str>)]>,
     /// `http_route="/orders/{id}",url_scheme="http"`: escaped, without braces.
     pub(crate) text: Box<str>,
-    /// Something was cut: the set does not tell its origin apart from others.
-    pub(super) truncated: bool,
 }
 
 /// A label that Prometheus keeps for itself.
@@ -33,17 +31,18 @@ impl Labels {
         le_is_reserved: bool,
         shared: &Shared,
     ) -> Result<Self, Reserved> {
-        let mut truncated = false;
-        let mut cut = |text: &'a str, limit| {
-            let at = boundary_at_or_before(limit, text);
-            if at < text.len() {
-                truncated = true;
+        let cut_and_counted = |text: &'a str, limit| {
+            let kept = cut(text, limit);
+            if kept.len() < text.len() {
                 shared.truncated.fetch_add(1, Ordering::Relaxed);
             }
-            &text[..at]
+            kept
         };
         let mut pairs: Vec<(&str, &str)> = given
-            .map(|(name, value)| (cut(name, naming::NAME_LIMIT), cut(value, VALUE_LIMIT)))
+            .map(|(name, value)| {
+                let name = cut_and_counted(name, naming::NAME_LIMIT);
+                (name, cut_and_counted(value, VALUE_LIMIT))
+            })
             .collect();
         // Stable, and reversed, so that the last of a name comes first and survives.
         pairs.reverse();
@@ -73,7 +72,6 @@ impl Labels {
                 .map(|(name, value)| (Box::from(*name), Box::from(*value)))
                 .collect(),
             text: text.into(),
-            truncated,
         })
     }
 }
@@ -107,13 +105,12 @@ pub(crate) fn render<'a>(attributes: impl Iterator<Item = (&'a str, &'a str)>) -
     .map_or_else(|Reserved| Box::default(), |labels| labels.text)
 }
 
-/// The last character boundary at or before `limit`; `str::floor_char_boundary` is younger than
-/// our `rust-version`.
-fn boundary_at_or_before(limit: usize, text: &str) -> usize {
-    (0..=limit.min(text.len()))
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+/// As much of `text` as fits into `limit` bytes without cutting a character;
+/// `str::floor_char_boundary` is younger than our `rust-version`.
+pub(super) fn cut(text: &str, limit: usize) -> &str {
+    let mut ends = (0..=limit.min(text.len())).rev();
+    let end = ends.find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -153,7 +150,6 @@ mod tests {
         let (long, shared) = ("é".repeat(5_000_000), Shared::default());
         let labels = Labels::new([("k", long.as_str())].into_iter(), false, &shared).unwrap();
         assert_eq!(labels.attributes[0].1.len(), VALUE_LIMIT);
-        assert!(labels.truncated);
         assert_eq!(shared.truncated.load(Ordering::Relaxed), 1);
     }
 

@@ -7,6 +7,7 @@ use super::{
     histogram::Histogram,
     insert_only::InsertOnlyMap,
     instrument::{Room, Stored},
+    labels::cut,
     naming,
     registry::{Refusal, Registry},
 };
@@ -19,8 +20,10 @@ use std::{
 
 /// The longest description that is kept, in bytes.
 const DESCRIPTION_LIMIT: usize = 1024;
-/// Label sets, as written at the call, whose series are found without a lock.
-const REMEMBERED: usize = 16_384;
+/// Label sets of each kind, as written at the call, whose series are found without a lock.
+const REMEMBERED: usize = 8_192;
+/// The longest of them, in bytes; a longer one is looked up each time.
+const KEY_LIMIT: usize = 1024;
 const CHAINS: usize = 1_024;
 
 /// Serves `metrics::counter!`, `gauge!` and `histogram!`.
@@ -78,15 +81,15 @@ impl Recorder {
                     Err(Refusal::ReservedLabel)
                 }
             });
-        let (handle, is_endless) = match &found {
+        let (handle, is_without_number) = match &found {
             Ok((instrument, series)) => (
                 T::of(&series.storage).cloned(),
-                // Keys of these are without number, and may be long: not remembered.
-                series.labels.truncated || instrument.is_overflow(series),
+                instrument.is_overflow(series),
             ),
-            Err(refusal) => (None, *refusal == Refusal::InvalidName),
+            Err(_) => (None, false),
         };
-        if is_endless {
+        // What is remembered is bounded, in number and here in bytes.
+        if is_without_number || bytes_of(key) > KEY_LIMIT {
             return handle;
         }
         let make = || (key.clone(), handle.clone());
@@ -97,14 +100,13 @@ impl Recorder {
     }
 
     fn describe(&self, name: &KeyName, unit: Option<metrics::Unit>, description: &str) {
-        let mut end = description.len().min(DESCRIPTION_LIMIT);
-        while !description.is_char_boundary(end) {
-            end -= 1;
-        }
-        let description = &description[..end];
+        let description = cut(description, DESCRIPTION_LIMIT);
         // The unit is part of the Prometheus name: it counts only before the first use.
         if let Some(instrument) = self.registry.find(name.as_str()) {
-            instrument.describe(description);
+            // The catalog describes its own.
+            if instrument.is_foreign {
+                instrument.describe(description);
+            }
             return;
         }
         let mut waiting = self
@@ -124,6 +126,12 @@ impl Recorder {
             .remove(name)
             .unwrap_or((Unit::NONE, Box::default()))
     }
+}
+
+fn bytes_of(key: &Key) -> usize {
+    let labels = key.labels();
+    let labels = labels.map(|label| label.key().len() + label.value().len());
+    key.name().len() + labels.sum::<usize>()
 }
 
 /// Equal as written, labels in their order. `Key`'s own equality sorts copies of the labels; two

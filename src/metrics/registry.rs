@@ -324,8 +324,9 @@ impl fmt::Debug for Registry {
 
 /// Edges for histograms of the `metrics` facade, by their described unit.
 fn default_edges(unit: Unit) -> Vec<f64> {
-    const SECONDS: [f64; 15] = [
-        0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 10.0,
+    // As of requests.
+    const SECONDS: [f64; 16] = [
+        0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0,
     ];
     match unit.ucum() {
         "s" => SECONDS.to_vec(),
@@ -336,7 +337,6 @@ fn default_edges(unit: Unit) -> Vec<f64> {
         "By" => (0..11)
             .map(|step| 64.0 * f64::from(4_u32.pow(step)))
             .collect(),
-        "1" => (1..=10).map(|tenth| f64::from(tenth) / 10.0).collect(),
         // The OpenTelemetry default.
         _ => vec![
             0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 7.5e3,
