@@ -5,12 +5,12 @@ use crate::{
     semconv,
 };
 
-/// Measurements that went to an overflow set, because their instrument or the byte budget was
-/// full.
+/// Attribute sets that found no room, because their instrument or the byte budget was full, each
+/// time they were looked up. What is recorded under them stands in the instrument's overflow set.
 pub const SERIES_OVERFLOWED: Descriptor = Descriptor::counter(
     "orderscope.series.overflowed",
-    Unit::things("{measurement}"),
-    "Look-ups of attribute sets beyond a cardinality cap, by metric.",
+    Unit::things("{set}"),
+    "Attribute sets that found no room, each time they were looked up, by metric.",
 )
 .with_attributes(&[semconv::METRIC]);
 

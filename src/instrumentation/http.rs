@@ -29,7 +29,7 @@
 //! | outcome | when | `error.type` |
 //! | --- | --- | --- |
 //! | `completed` | the last byte was handed to the server, whatever the status | the status, from 500 on |
-//! | `client_closed` | the future or the body was dropped before its end; or the request's body broke off | `client_closed` |
+//! | `client_closed` | the future or the body was dropped before its end; or the connection broke off amid the request's body, whatever the handler made of it | `client_closed` |
 //! | `timed_out` | [`timeout`](HttpLayer::timeout) passed, or the response bears [`Mark::TimedOut`] | `timeout` |
 //! | `panicked` | the handler or the body panicked | `panic` |
 //! | `shed` | the response bears [`Mark::Shed`] | `shed` |
@@ -38,7 +38,7 @@
 //!
 //! The end of a body is its last frame, as many bytes as `Content-Length` announced, or the head
 //! itself where no body follows: HEAD, 204, 304, an empty body. The last byte is the one handed to
-//! the server; the kernel may still hold it.
+//! the server; the server and the kernel may still hold it.
 //!
 //! A panic in the handler becomes `500 application/problem+json`; one in a body breaks the response
 //! off and leaves the connection's other streams alone. The panic hook has run by then.

@@ -6,8 +6,9 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
+    any::Any,
     error::Error,
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::{
         Arc,
@@ -57,7 +58,11 @@ impl<B: Body> RequestBody<B> {
     }
 }
 
-impl<B: Body> Body for RequestBody<B> {
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: 'static,
+{
     type Data = B::Data;
     type Error = B::Error;
 
@@ -73,10 +78,10 @@ impl<B: Body> Body for RequestBody<B> {
                     let bytes = frame.data_ref().map_or(0, Buf::remaining);
                     read.fetch_add(bytes as u64, Ordering::Relaxed);
                 }
-                Some(Err(_)) => {
+                Some(Err(error)) if is_of_the_connection(error) => {
                     read.fetch_or(BytesRead::BROKEN, Ordering::Relaxed);
                 }
-                None => {}
+                Some(Err(_)) | None => {}
             }
         }
         Poll::Ready(frame)
@@ -89,6 +94,37 @@ impl<B: Body> Body for RequestBody<B> {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// Whether a body broke off because its client went, and not because of what it had sent.
+fn is_of_the_connection(error: &(dyn Any + 'static)) -> bool {
+    let boxed = error.downcast_ref::<Box<dyn Error + Send + Sync>>();
+    let mut cause: Option<&(dyn Error + 'static)> = match boxed {
+        Some(boxed) => Some(&**boxed),
+        None => error.downcast_ref::<hyper::Error>().map(|error| error as _),
+    };
+    #[cfg(feature = "axum")]
+    if cause.is_none() {
+        cause = error.downcast_ref::<axum::Error>().map(|error| error as _);
+    }
+    while let Some(error) = cause {
+        let of_hyper = error.downcast_ref::<hyper::Error>().is_some_and(|error| {
+            error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+        });
+        let of_socket = error.downcast_ref::<io::Error>().is_some_and(|error| {
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            let kind = error.kind();
+            matches!(
+                kind,
+                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+            )
+        });
+        if of_hyper || of_socket {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 pin_project! {
@@ -148,22 +184,20 @@ where
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into)));
         };
+        let mut inner = inner;
         let polled = catch(|| {
             let _entered = context::enter(&mut exchange.trace);
-            inner.poll_frame(cx)
+            let frame = inner.as_mut().poll_frame(cx);
+            (frame, inner.is_end_stream())
         });
-        let Ok(polled) = polled else {
+        let Ok((frame, is_at_its_end)) = polled else {
             exchange.decide(Outcome::Panicked);
             // Its destructor may panic as well.
             let _ = catch(|| this.inner.set(None));
             *this.exchange = None;
             return Poll::Ready(Some(Err(Box::new(BodyPanicked))));
         };
-        let frame = ready!(polled);
-        let is_at_its_end = || {
-            let inner = this.inner.as_ref().as_pin_ref();
-            inner.is_none_or(|inner| inner.is_end_stream())
-        };
+        let frame = ready!(frame);
         match &frame {
             None => this.exchange.take().map(Exchange::end_of_body),
             Some(Err(_)) => this
@@ -172,12 +206,12 @@ where
                 .map(|exchange| exchange.end(Outcome::BodyFailed)),
             Some(Ok(frame)) => {
                 let is_last = match (frame.data_ref(), frame.trailers_ref()) {
-                    (Some(data), _) => exchange.data(data.len() as u64) || is_at_its_end(),
+                    (Some(data), _) => exchange.data(data.len() as u64) || is_at_its_end,
                     (None, Some(trailers)) => {
                         exchange.trailers(trailers);
                         true
                     }
-                    (None, None) => is_at_its_end(),
+                    (None, None) => is_at_its_end,
                 };
                 match is_last {
                     true => this.exchange.take().map(Exchange::end_of_body),

@@ -47,9 +47,14 @@ pub(super) struct Exchange {
 #[derive(Debug)]
 enum EndsBy {
     Body,
-    /// Trailers with a `grpc-status`.
-    GrpcStatus,
-    EventStream(Arc<UpDownCounter>),
+    /// Trailers with a `grpc-status`, which may have been seen by now.
+    GrpcStatus {
+        is_seen: bool,
+    },
+    EventStream {
+        since: Instant,
+        active: Arc<UpDownCounter>,
+    },
 }
 
 impl Exchange {
@@ -129,16 +134,16 @@ impl Exchange {
             || self.bytes_to_come == 0;
         match self.traits.protocol {
             Protocol::Grpc if is_grpc => {
-                self.ends_by = EndsBy::GrpcStatus;
+                self.ends_by = EndsBy::GrpcStatus { is_seen: false };
                 self.see_grpc_status(response.headers());
             }
             Protocol::Grpc | Protocol::GrpcWeb => {}
             Protocol::Http => {
-                self.record_first_byte();
+                let now = self.record_first_byte();
                 if !is_bodyless && is_event_stream(response.headers()) {
                     let active = self.instruments.streams_active(self.route, SSE);
                     active.add(1);
-                    self.ends_by = EndsBy::EventStream(active);
+                    self.ends_by = EndsBy::EventStream { since: now, active };
                 }
             }
         }
@@ -170,8 +175,9 @@ impl Exchange {
     /// The body came to its end.
     pub(super) fn end_of_body(self) {
         let outcome = match self.ends_by {
+            EndsBy::GrpcStatus { is_seen: true } => Outcome::Completed,
             // A gRPC response that ends without its status is broken off.
-            EndsBy::GrpcStatus => Outcome::BodyFailed,
+            EndsBy::GrpcStatus { is_seen: false } => Outcome::BodyFailed,
             // Whatever the handler made of half a request, nobody is there to read it.
             _ if self
                 .request_bytes
@@ -180,7 +186,7 @@ impl Exchange {
             {
                 Outcome::ClientClosed
             }
-            EndsBy::Body | EndsBy::EventStream(_) => Outcome::Completed,
+            EndsBy::Body | EndsBy::EventStream { .. } => Outcome::Completed,
         };
         self.end(outcome);
     }
@@ -191,25 +197,24 @@ impl Exchange {
     }
 
     fn see_grpc_status(&mut self, headers: &HeaderMap) {
-        if matches!(self.ends_by, EndsBy::GrpcStatus) && headers.contains_key(&GRPC_STATUS) {
-            self.ends_by = EndsBy::Body;
+        if let EndsBy::GrpcStatus { is_seen } = &mut self.ends_by
+            && headers.contains_key(&GRPC_STATUS)
+        {
+            *is_seen = true;
             self.outcome = Outcome::Completed;
         }
     }
 
-    fn record_first_byte(&self) {
-        let elapsed = self.elapsed();
+    fn record_first_byte(&self) -> Instant {
+        let now = self.instruments.pipeline.clock.now();
+        let elapsed = now.saturating_duration_since(self.started);
         // What is known at the head: the body may still fail.
         let outcome = self.decided.unwrap_or(Outcome::Completed);
         self.instruments
             .alike(self.route, self.traits, self.status, outcome)
             .histogram(Measure::FirstByte)
             .record_duration(elapsed, self.exemplar());
-    }
-
-    fn elapsed(&self) -> std::time::Duration {
-        let now = self.instruments.pipeline.clock.now();
-        now.saturating_duration_since(self.started)
+        now
     }
 
     fn exemplar(&self) -> Option<TraceRef> {
@@ -231,18 +236,24 @@ impl Drop for Exchange {
         if outcome == Outcome::Upgraded || self.traits.protocol != Protocol::Http {
             return;
         }
-        let (elapsed, exemplar) = (self.elapsed(), self.exemplar());
+        let now = instruments.pipeline.clock.now();
+        let since = |begin: Instant| now.saturating_duration_since(begin);
+        let exemplar = self.exemplar();
         let alike = instruments.alike(self.route, self.traits, self.status, outcome);
-        if let EndsBy::EventStream(active) = &self.ends_by {
+        if let EndsBy::EventStream {
+            since: head,
+            active,
+        } = &self.ends_by
+        {
             active.add(-1);
             let error_type = outcome.error_type().unwrap_or_default();
             instruments
                 .streams_duration(self.route, SSE, error_type)
-                .record_duration(elapsed, exemplar);
+                .record_duration(since(*head), exemplar);
         } else {
             alike
                 .histogram(Measure::Duration)
-                .record_duration(elapsed, exemplar);
+                .record_duration(since(self.started), exemplar);
         }
         if let Some(read) = &self.request_bytes {
             alike

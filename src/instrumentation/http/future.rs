@@ -44,11 +44,14 @@ impl<F> ResponseFuture<F> {
         timeout: Option<Duration>,
         upgrade: Option<UpgradedStream>,
     ) -> Self {
-        let deadline = timeout.filter(|_| Handle::try_current().is_ok());
+        // A runtime without a timer panics here: then there is no timeout, as on no runtime.
+        let deadline = timeout
+            .filter(|_| Handle::try_current().is_ok())
+            .and_then(|timeout| catch(|| Box::pin(sleep(timeout))).ok());
         Self {
             inner: None,
             exchange: Some(exchange),
-            deadline: deadline.map(|timeout| Box::pin(sleep(timeout))),
+            deadline,
             upgrade,
         }
     }

@@ -163,10 +163,7 @@ impl Instruments {
         });
         Alike {
             instruments: self,
-            series: series.unwrap_or_else(|| {
-                self.measures[Measure::Duration as usize].count_overflow();
-                &self.overflow
-            }),
+            series: series.unwrap_or(&self.overflow),
             route,
             traits,
             status,
@@ -199,15 +196,19 @@ impl Instruments {
 impl Alike<'_> {
     #[inline]
     pub(super) fn histogram(&self, measure: Measure) -> &Histogram {
-        self.series[measure as usize].get_or_init(|| self.make(measure))
+        let is_overflow = std::ptr::eq(self.series, &self.instruments.overflow);
+        let family = &self.instruments.measures[measure as usize];
+        if is_overflow {
+            family.count_overflow();
+        }
+        self.series[measure as usize].get_or_init(|| match is_overflow {
+            true => family.overflow(),
+            false => self.make(family),
+        })
     }
 
     #[cold]
-    fn make(&self, measure: Measure) -> Arc<Histogram> {
-        let family = &self.instruments.measures[measure as usize];
-        if std::ptr::eq(self.series, &self.instruments.overflow) {
-            return family.overflow();
-        }
+    fn make(&self, family: &Family<Histogram>) -> Arc<Histogram> {
         let mut digits = itoa::Buffer::new();
         let code = match self.status {
             0 => "",

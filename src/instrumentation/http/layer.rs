@@ -229,7 +229,11 @@ impl CountBody<axum::body::Body> for SameBody {
     }
 }
 
-impl<B: Body> CountBody<B> for WrappedBody {
+impl<B> CountBody<B> for WrappedBody
+where
+    B: Body,
+    B::Error: 'static,
+{
     type Counted = RequestBody<B>;
 
     #[inline]
