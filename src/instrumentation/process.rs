@@ -10,34 +10,35 @@ pub(crate) fn watch(pipeline: &'static Pipeline) {
 
     let registry = &pipeline.registry;
     let cpu = registry.observed_counter(&process::CPU_TIME);
-    let [user, system] = ["user", "system"].map(|mode| cpu.kept(&[(CPU_MODE, mode)]));
-    let memory = registry.gauge(&process::MEMORY_USAGE).kept(&[]);
-    let virtual_memory = registry.gauge(&process::MEMORY_VIRTUAL).kept(&[]);
-    let threads = registry.gauge(&process::THREAD_COUNT).kept(&[]);
-    let descriptors = registry.gauge(&process::FILE_DESCRIPTOR_COUNT).kept(&[]);
-    let uptime = registry.gauge(&process::UPTIME).kept(&[]);
+    let memory = registry.gauge(&process::MEMORY_USAGE);
+    let virtual_memory = registry.gauge(&process::MEMORY_VIRTUAL);
+    let threads = registry.gauge(&process::THREAD_COUNT);
+    let descriptors = registry.gauge(&process::FILE_DESCRIPTOR_COUNT);
+    let uptime = registry.gauge(&process::UPTIME);
 
     // Both clocks that a start time can be compared with count from the machine's boot.
     let started = Process::myself()
         .and_then(|process| process.stat())
         .map(|stat| stat.starttime as f64 / procfs::ticks_per_second() as f64);
     registry.observe(move || {
+        // A series is made by the first reading of it: what cannot be read is absent, not 0.
         let Ok(process) = Process::myself() else {
             return;
         };
         if let Ok(stat) = process.stat() {
             let ticks = procfs::ticks_per_second() as f64;
+            let [user, system] = ["user", "system"].map(|mode| cpu.kept(&[(CPU_MODE, mode)]));
             user.set(stat.utime as f64 / ticks);
             system.set(stat.stime as f64 / ticks);
-            memory.set(stat.rss_bytes().get() as f64);
-            virtual_memory.set(stat.vsize as f64);
-            threads.set(stat.num_threads as f64);
+            memory.kept(&[]).set(stat.rss_bytes().get() as f64);
+            virtual_memory.kept(&[]).set(stat.vsize as f64);
+            threads.kept(&[]).set(stat.num_threads as f64);
         }
         if let Ok(count) = process.fd_count() {
-            descriptors.set(count as f64);
+            descriptors.kept(&[]).set(count as f64);
         }
         if let (Ok(started), Ok(now)) = (&started, procfs::Uptime::current()) {
-            uptime.set((now.uptime - started).max(0.0));
+            uptime.kept(&[]).set((now.uptime - started).max(0.0));
         }
     });
 }
