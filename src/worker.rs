@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -18,6 +19,10 @@ use tokio::{
     time,
 };
 
+/// Threads for code of the host's that may block, such as readiness checks.
+const BLOCKING_THREADS: usize = 4;
+/// What the thread may take beyond a deadline that it keeps itself.
+const GRACE: Duration = Duration::from_millis(50);
 /// The pause before a tenant that failed is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -42,6 +47,7 @@ impl Worker {
     pub(crate) fn start() -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
             .build()?;
         let handle = runtime.handle().clone();
         let (ending, told) = oneshot::channel::<Ending>();
@@ -62,8 +68,9 @@ impl Worker {
                     // Nobody waits any more: nobody to tell.
                     let _ = ended.send(in_time);
                 });
-                // What is left of the tenants ends here, with their sockets.
-                drop(runtime);
+                // What is left of the tenants ends here, with their sockets; code of the host's
+                // that blocks is not waited for.
+                runtime.shutdown_background();
             })?;
         Ok(Self {
             handle,
@@ -115,8 +122,31 @@ impl Worker {
             .unwrap_or_else(PoisonError::into_inner)
             .take()?;
         let (ended, when_ended) = oneshot::channel();
+        let late = deadline(within.saturating_add(GRACE));
         ending.send(Ending { within, ended }).ok()?;
-        when_ended.await.ok()
+        tokio::select! {
+            in_time = when_ended => in_time.ok(),
+            _ = late => Some(false),
+        }
+    }
+}
+
+/// Ends after `within`, whatever runtime it is awaited on, and however busy the worker is.
+async fn deadline(within: Duration) {
+    let (passed, when_passed) = oneshot::channel::<()>();
+    let (_awaited, no_longer) = mpsc::channel::<()>();
+    let timer = thread::Builder::new().name("orderscope-end".to_owned());
+    let started = timer.spawn(move || {
+        // An error either way: the time is over, or nobody waits any more.
+        let _ = no_longer.recv_timeout(within);
+        drop(passed);
+    });
+    match started {
+        Ok(_) => {
+            let _ = when_passed.await;
+        }
+        // Without a thread to spare the worker's own clock has to do.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -148,8 +178,9 @@ mod tests {
                 let _ = stop.wait_for(|stop| *stop).await;
             }
         });
-        thread::sleep(RESTART_PAUSE + Duration::from_millis(500));
-        assert_eq!(starts.load(Ordering::Relaxed), 2);
+        while starts.load(Ordering::Relaxed) < 2 {
+            thread::sleep(Duration::from_millis(20));
+        }
         assert_eq!(worker.restarts().load(Ordering::Relaxed), 1);
         assert_eq!(block_on(worker.stop(Duration::from_secs(1))), Some(true));
     }
@@ -162,6 +193,27 @@ mod tests {
         assert_eq!(stopped, Some(false));
         assert_eq!(block_on(worker.stop(Duration::ZERO)), None);
         assert_eq!(block_on(worker.run(|| 1)), None);
+    }
+
+    #[test]
+    fn the_deadline_holds_though_the_thread_itself_is_blocked() {
+        let worker = Worker::start().unwrap();
+        let (entered, has_entered) = mpsc::channel();
+        worker.settle(move |_| {
+            let entered = entered.clone();
+            async move {
+                let _ = entered.send(());
+                thread::sleep(Duration::from_secs(2));
+            }
+        });
+        has_entered.recv().unwrap();
+        let clock = crate::clock::Clock::system();
+        let began = clock.now();
+        assert_eq!(
+            block_on(worker.stop(Duration::from_millis(50))),
+            Some(false)
+        );
+        assert!(clock.now() - began < Duration::from_secs(1));
     }
 
     #[test]

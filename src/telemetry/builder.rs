@@ -7,7 +7,7 @@ use super::{
     listener::{self, Served},
 };
 use crate::{
-    clock::Clock, error::Error, export::prometheus::Pages, http::Instruments,
+    catalog, clock::Clock, error::Error, export::prometheus::Pages, http::Instruments,
     instrumentation::process, metrics::Limits, pipeline::Pipeline, resource::Resource, semconv,
     worker::Worker,
 };
@@ -15,6 +15,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
 };
+use tokio::sync::OnceCell;
 
 /// Makes a [`Telemetry`]. A call has precedence over an environment variable, that over the
 /// default.
@@ -114,14 +115,16 @@ impl Builder {
         self
     }
 
-    /// The clock that times are taken from. Default: the system's.
+    /// The clock that times are taken from. Default: the system's. As long as a manual one stands
+    /// still, the metrics page is the one rendered before.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// A condition of `/ready`, asked at each probe: it must answer at once. Its error is shown
-    /// to whoever asks.
+    /// A condition of `/ready`, asked at each probe. Behind `health_routes()` it runs on the
+    /// service's own runtime and must answer at once; behind the listener it has a thread. Its
+    /// error is shown to whoever asks; one that panics fails.
     ///
     /// ```
     /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
@@ -207,6 +210,7 @@ impl Builder {
                 worker,
                 metrics_address,
                 last: OnceLock::new(),
+                stopped: OnceCell::new(),
             }),
         })
     }
@@ -266,12 +270,19 @@ impl Builder {
 
     fn check_edges(&self) -> Result<(), Error> {
         for (name, edges) in &self.limits.edges {
+            let is_ours = catalog::ALL.iter().any(|ours| ours.name() == name);
+            let lowest = if is_ours { 0.0 } else { f64::MIN };
             let is_ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);
-            if edges.is_empty() || !is_ascending || !edges.iter().all(|edge| edge.is_finite()) {
+            let all_fit = edges.iter().all(|edge| edge.is_finite() && *edge >= lowest);
+            if edges.is_empty() || !is_ascending || !all_fit {
+                let accepted = match is_ours {
+                    true => "one finite number or more, ascending, none below 0",
+                    false => "one finite number or more, ascending",
+                };
                 return Err(Error::configuration(
                     format!("histogram_edges({name:?})"),
                     format!("{edges:?}"),
-                    "one finite number or more, ascending",
+                    accepted,
                 ));
             }
         }

@@ -38,6 +38,11 @@ pub(super) fn live() -> Response<Bytes> {
     health(true, &serde_json::json!({ "status": "live" }))
 }
 
+/// The checks could not be asked.
+pub(super) fn unknown() -> Response<Bytes> {
+    health(false, &serde_json::json!({ "status": "unknown" }))
+}
+
 pub(super) fn ready(checks: &Health) -> Response<Bytes> {
     let failed = checks.failed();
     if failed.is_empty() {

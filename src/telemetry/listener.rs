@@ -1,8 +1,9 @@
 //! A scrape listener of our own, for services without a router, and for operators who keep
 //! `/metrics` off the service's port.
 //!
-//! Whoever connects can hold up to 16 sockets for at most 5 seconds, and nobody else's scrape:
-//! accepting never waits.
+//! Whoever connects can hold up to 16 sockets for at most 5 seconds. Accepting never waits: for one
+//! more, the oldest connection that has asked for nothing is closed, and if all have asked, the
+//! oldest.
 
 use super::{endpoints, health::Health};
 use crate::export::prometheus::Pages;
@@ -26,7 +27,7 @@ use std::{
 use tokio::{
     net::TcpStream,
     sync::watch,
-    task::{AbortHandle, JoinSet, yield_now},
+    task::{AbortHandle, JoinSet, spawn_blocking, yield_now},
     time::{self, timeout},
 };
 
@@ -73,14 +74,15 @@ pub(super) async fn serve(
     served: Served,
     mut stop: watch::Receiver<bool>,
 ) {
-    let listener = match listener
-        .try_clone()
-        .and_then(tokio::net::TcpListener::from_std)
-    {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::warn!(%error, "the metrics listener cannot be served");
-            return;
+    let listener = loop {
+        match listener
+            .try_clone()
+            .and_then(tokio::net::TcpListener::from_std)
+        {
+            Ok(listener) => break listener,
+            // Out of descriptors, most likely: there may be some later.
+            Err(_) if !*stop.borrow() => time::sleep(ACCEPT_PAUSE).await,
+            Err(_) => return,
         }
     };
     let mut held = VecDeque::<Held>::with_capacity(CONNECTIONS);
@@ -113,7 +115,10 @@ pub(super) async fn serve(
         yield_now().await;
     }
     drop(listener);
-    // Scrapes that have begun may come to their end.
+    // Who has asked is answered; who has not has nothing to wait for.
+    held.iter()
+        .filter(|held| !held.has_asked.load(Ordering::Relaxed))
+        .for_each(|silent| silent.connection.abort());
     while connections.join_next().await.is_some() {}
 }
 
@@ -152,7 +157,12 @@ impl Served {
         match request.uri().path() {
             "/metrics" if may_look => endpoints::scrape(&self.pages, request.headers()).await,
             "/health/live" if may_look => endpoints::live(),
-            "/health/ready" if may_look => endpoints::ready(&self.health),
+            "/health/ready" if may_look => {
+                let health = Arc::clone(&self.health);
+                // The checks are the host's: they may block a thread, but not this one.
+                let ready = spawn_blocking(move || endpoints::ready(&health)).await;
+                ready.unwrap_or_else(|_| endpoints::unknown())
+            }
             "/metrics" | "/health/live" | "/health/ready" => {
                 let mut refused = Response::new(Bytes::new());
                 *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
