@@ -109,7 +109,13 @@ impl fmt::Display for Error {
                 f.write_str(
                     ". Either remove the other subscriber's `init()`, or keep it and add \
                      `.without_subscriber()` before `.install()`",
-                )
+                )?;
+                match *already_set {
+                    "" => Ok(()),
+                    _ => f.write_str(
+                        ", and `.without_recorder()` for a second attempt in this process",
+                    ),
+                }
             }
             Kind::ForeignRecorder => f.write_str(
                 "a `metrics` recorder that is not orderscope's was set in this process before; \

@@ -237,18 +237,15 @@ impl Distribution {
             return None;
         }
         let rank = q * count as f64;
-        let (mut below, mut lower) = (0.0, 0.0);
+        // The first bucket reaches down to 0; one that ends below 0 has no known lower end.
+        let (mut below, mut lower) = (0.0, self.edges.first().map_or(0.0, |first| first.min(0.0)));
         for (edge, in_bucket) in self.buckets() {
             let in_bucket = in_bucket as f64;
             if in_bucket > 0.0 && below + in_bucket >= rank {
                 if edge.is_infinite() {
                     break;
                 }
-                return Some(if edge <= 0.0 {
-                    edge
-                } else {
-                    lower + (edge - lower) * ((rank - below) / in_bucket).max(0.0)
-                });
+                return Some(lower + (edge - lower) * ((rank - below) / in_bucket).max(0.0));
             }
             below += in_bucket;
             if edge.is_finite() {
@@ -302,5 +299,11 @@ mod tests {
         assert_eq!(distribution([0, 0, 0, 5]).quantile(0.5), Some(4.0));
         assert_eq!(distribution([0; 4]).quantile(0.5), None);
         assert_eq!(even.quantile(1.5), None);
+        let below_zero = Distribution {
+            edges: vec![-10.0, -5.0],
+            buckets: vec![0, 10, 0],
+            ..Distribution::default()
+        };
+        assert_eq!(below_zero.quantile(0.5), Some(-7.5));
     }
 }
