@@ -74,6 +74,11 @@ pub mod reexport {
     pub use ::metrics;
 }
 
+/// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use error::Error;
 pub use instrumentation::http;
 pub use telemetry::Telemetry;

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         Path, State,
         ws::{Message, WebSocket, WebSocketUpgrade},
@@ -13,6 +14,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
+use orderscope::http::UpgradedStream;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{interval, sleep};
@@ -66,8 +68,11 @@ pub(crate) async fn track(
 pub(crate) async fn courier(
     State(platform): State<Platform>,
     upgrade: WebSocketUpgrade,
+    Extension(stream): Extension<UpgradedStream>,
 ) -> Response {
     upgrade.on_upgrade(|socket| async move {
+        // Held as long as the socket is open, which is how long it is measured.
+        let _open = stream;
         let closing = platform.closing.clone();
         tokio::select! {
             () = closing.passed() => {}

@@ -86,6 +86,11 @@ impl<K, V> InsertOnlyMap<K, V> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
     #[inline]
     fn chain(&self, hash: u64) -> &Link<K, V> {
         // The middle bits: multiplicative hashes mix them best, and a table index needs few.

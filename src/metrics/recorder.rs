@@ -239,3 +239,41 @@ fn unit_of(unit: metrics::Unit) -> Unit {
         Foreign::Count => Unit::NONE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, metrics::Limits};
+    use metrics::{Recorder as _, with_local_recorder};
+
+    #[test]
+    fn long_labels_are_not_remembered_whether_they_are_taken_or_refused() {
+        let registry = Registry::new(Limits::default(), Clock::system());
+        let recorder = Recorder::new(Box::leak(Box::new(registry)));
+        with_local_recorder(&recorder, || {
+            for number in 0..100 {
+                let long = format!("{number}{}", "x".repeat(KEY_LIMIT));
+                metrics::counter!("orders", "tenant" => long.clone()).increment(1);
+                metrics::counter!("orders", "__tenant" => long).increment(1);
+                metrics::counter!("orders", "city" => number.to_string()).increment(1);
+            }
+        });
+        assert_eq!(recorder.counters.len(), 100);
+        assert_eq!(recorder.registry.refusals()[1], ("reserved_label", 1));
+        let key = Key::from_parts("orders", vec![metrics::Label::new("city", "7")]);
+        let metadata = Metadata::new("", metrics::Level::INFO, None);
+        recorder.register_counter(&key, &metadata).increment(1);
+        assert_eq!(recorder.counters.len(), 100);
+    }
+
+    #[test]
+    fn an_application_cannot_describe_an_instrument_of_the_catalog() {
+        let registry = Registry::new(Limits::default(), Clock::system());
+        let registry: &'static Registry = Box::leak(Box::new(registry));
+        let ours = crate::metrics::Descriptor::counter("ours", Unit::NONE, "Ours.");
+        let _ = registry.counter(&ours).with(&[]);
+        let recorder = Recorder::new(registry);
+        recorder.describe_counter(KeyName::from("ours"), None, "theirs".into());
+        assert_eq!(&*registry.collect()[0].description(), "Ours.");
+    }
+}

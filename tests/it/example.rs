@@ -77,7 +77,7 @@ impl Drop for Run {
 
 #[test]
 fn the_example_accounts_for_every_request_it_started() {
-    let (said, summary) = Run::start("example-alone", "8s").ended();
+    let (said, summary) = Run::start("example-alone", "12s").ended();
     let requests = &summary["requests"];
     let started = requests["started"].as_u64().unwrap();
     let outcomes = requests["outcomes"].as_object().unwrap();
@@ -87,6 +87,16 @@ fn the_example_accounts_for_every_request_it_started() {
     assert_eq!(requests["active"], 0);
     assert_eq!(outcomes.len(), 7);
     assert!(outcomes["completed"].as_u64() > Some(100), "{summary}");
+    // Its traffic fails in every way that a platform without load shedding can.
+    for outcome in [
+        "client_closed",
+        "timed_out",
+        "panicked",
+        "body_failed",
+        "upgraded",
+    ] {
+        assert!(outcomes[outcome].as_u64() > Some(0), "{outcome}: {summary}");
+    }
     assert!(said.contains(&format!(
         "started {started} = finished {started} + active 0"
     )));
@@ -138,6 +148,9 @@ async fn a_real_prometheus_scrapes_true_numbers_from_the_running_example() {
             format!("orders_placed_total{{job=\"{job}\"}} > 0"),
             format!("basket_value_bucket{{job=\"{job}\", le=~\"10(\\\\.0)?\"}}"),
             format!("target_info{{job=\"{job}\", service_name=\"food-delivery\"}}"),
+            format!(
+                "orderscope_http_server_streams_active{{job=\"{job}\", stream_kind=\"websocket\"}}"
+            ),
             format!("process_cpu_time_seconds_total{{job=\"{job}\"}} > 0"),
         ] {
             prometheus.wait_until(&expression, some, WITHIN).await;

@@ -32,6 +32,10 @@ fn the_paths_of_a_request_cost_the_instructions_on_record() {
                 "request, over the bare router",
                 cost("request") - cost("bare_request"),
             ),
+            (
+                "request with 800 KB of trace headers, over the bare router",
+                cost("hostile_request") - cost("bare_hostile_request"),
+            ),
             ("counter of three labels", cost("counter")),
             ("histogram", cost("histogram")),
         ]

@@ -11,6 +11,7 @@ mod descriptors;
 mod example;
 mod exposition;
 mod floor_plan;
+mod health;
 mod http;
 mod instructions;
 mod loopback;

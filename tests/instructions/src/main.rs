@@ -3,7 +3,7 @@
 //!     orderscope-instructions PATH TIMES
 
 use axum::{Router, body::Body, extract::Path, routing::get};
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use orderscope::Telemetry;
 use std::{env, hint::black_box};
@@ -13,9 +13,22 @@ async fn order(Path(id): Path<u32>) -> String {
     format!("order {id}")
 }
 
-async fn serve(app: &Router, times: u32) {
+/// What a hostile client sends to whoever reads trace headers.
+fn hostile() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let long = HeaderValue::from_str(&"a=1,".repeat(100_000)).expect("it is visible ASCII");
+    headers.append("traceparent", long.clone());
+    headers.append("tracestate", long);
+    for _ in 0..500 {
+        headers.append("baggage", HeaderValue::from_static("tenant=17"));
+    }
+    headers
+}
+
+async fn serve(app: &Router, headers: &HeaderMap, times: u32) {
     for _ in 0..times {
         let mut request = Request::new(Body::empty());
+        *request.headers_mut() = headers.clone();
         *request.uri_mut() = http::Uri::from_static("/orders/17");
         let Ok(response): Result<Response<Body>, _> = app.clone().oneshot(request).await;
         let mut body = response.into_body();
@@ -35,11 +48,17 @@ fn main() {
     let router = Router::new().route("/orders/{id}", get(order));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime starts");
+    let headers = match path.contains("hostile") {
+        true => hostile(),
+        false => HeaderMap::new(),
+    };
     match path.as_str() {
-        "bare_request" => runtime.block_on(serve(&router.with_state(()), times)),
-        "request" => {
+        "bare_request" | "bare_hostile_request" => {
+            runtime.block_on(serve(&router.with_state(()), &headers, times));
+        }
+        "request" | "hostile_request" => {
             let app = router.layer(telemetry.http_layer()).with_state(());
-            runtime.block_on(serve(&app, times));
+            runtime.block_on(serve(&app, &headers, times));
         }
         "counter" => {
             for _ in 0..times {

@@ -37,9 +37,13 @@ async fn the_readme_s_router_counts_a_404_and_not_its_scrapes() {
         .route("/orders/{id}", route_get(order))
         .layer(telemetry.http_layer())
         .route("/metrics", telemetry.metrics_route())
+        .nest("/health", telemetry.health_routes())
         .with_state(state);
     let served = Served::start(telemetry, app).await;
     let mut connection = served.connect(Wire::Http1).await;
+    for healthy in ["/health/live", "/health/ready"] {
+        assert_eq!(connection.get(healthy).await.status, StatusCode::OK);
+    }
     assert_eq!(connection.get("/orders/7").await.text(), "order 7 at north");
     assert_eq!(
         connection.get("/nowhere").await.status,

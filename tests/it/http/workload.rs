@@ -159,7 +159,12 @@ fn the_stream_is_measured_to_its_last_byte(numbers: &Snapshot) {
     assert!(duration.sum() >= 0.3, "{}", duration.sum());
     let first_byte = numbers.histogram(FIRST_BYTE, &route);
     assert_eq!(first_byte.count(), 1);
-    assert!(first_byte.sum() < 0.15, "{}", first_byte.sum());
+    // The chunks alone take 0.31 s after the head.
+    assert!(
+        first_byte.sum() + 0.3 <= duration.sum(),
+        "{}",
+        first_byte.sum()
+    );
     assert_eq!(numbers.histogram(RESPONSE_SIZE, &route).sum(), 45.0);
 }
 
