@@ -9,7 +9,7 @@ use super::{
     instrument::{Room, Stored},
     labels::cut,
     naming,
-    registry::{Refusal, Registry},
+    registry::{Refusal, Refused, Registry},
 };
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
 use std::{
@@ -76,11 +76,21 @@ impl Recorder {
             .foreign(key.name(), kind, described)
             .and_then(|instrument| match instrument.series(labels, Room::Capped) {
                 Ok(series) => Ok((instrument, series)),
-                Err(_) => {
-                    self.registry.refuse(key.name(), Refusal::ReservedLabel);
-                    Err(Refusal::ReservedLabel)
-                }
+                Err(_) => Err(self.registry.refuse(key.name(), Refusal::ReservedLabel)),
             });
+        // No lock is held here: whoever reads the warning may record a metric of its own.
+        if let Err(Refused {
+            refusal,
+            is_new: true,
+        }) = found
+        {
+            let (metric, reason) = (key.name(), refusal.reason());
+            tracing::warn!(
+                metric,
+                reason,
+                "an instrument was refused, and records nothing"
+            );
+        }
         let (handle, is_without_number) = match &found {
             Ok((instrument, series)) => (
                 T::of(&series.storage).cloned(),

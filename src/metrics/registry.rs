@@ -70,6 +70,14 @@ impl Refusal {
     }
 }
 
+/// An instrument was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    /// For the first time under its name: worth a warning.
+    pub(super) is_new: bool,
+}
+
 type Observer = Box<dyn Fn() + Send + Sync>;
 
 /// All instruments of one telemetry.
@@ -167,7 +175,7 @@ impl Registry {
         name: &str,
         kind: Kind,
         described: impl FnOnce() -> (Unit, Box<str>),
-    ) -> Result<Arc<Instrument>, Refusal> {
+    ) -> Result<Arc<Instrument>, Refused> {
         let mut names = lock(&self.names);
         if let Some(known) = names.by_name.get(name) {
             // The catalog's own instruments are ours alone to record into.
@@ -218,17 +226,19 @@ impl Registry {
         lock(&self.names).by_name.get(name).cloned()
     }
 
-    pub(super) fn refuse(&self, name: &str, refusal: Refusal) {
-        self.count_refusal(&mut lock(&self.names), name, refusal);
+    pub(super) fn refuse(&self, name: &str, refusal: Refusal) -> Refused {
+        self.count_refusal(&mut lock(&self.names), name, refusal)
     }
 
     /// An instrument counts once for each name, as long as there is room to remember the names.
-    fn count_refusal(&self, names: &mut Names, name: &str, refusal: Refusal) -> Refusal {
+    fn count_refusal(&self, names: &mut Names, name: &str, refusal: Refusal) -> Refused {
         let remembers = names.refused.len() < self.limits.instruments;
-        if name.len() > naming::NAME_LIMIT || !remembers || names.refused.insert(name.into()) {
+        let has_room = remembers && name.len() <= naming::NAME_LIMIT;
+        let is_new = has_room && names.refused.insert(name.into());
+        if is_new || !has_room {
             self.refusals[refusal as usize].fetch_add(1, Ordering::Relaxed);
         }
-        refusal
+        Refused { refusal, is_new }
     }
 
     fn instrument(&self, declaration: Declaration<'_>) -> Arc<Instrument> {
@@ -359,7 +369,8 @@ mod tests {
     }
 
     fn foreign(registry: &Registry, name: &str, kind: Kind) -> Result<Arc<Instrument>, Refusal> {
-        registry.foreign(name, kind, || (Unit::NONE, Box::default()))
+        let foreign = registry.foreign(name, kind, || (Unit::NONE, Box::default()));
+        foreign.map_err(|refused| refused.refusal)
     }
 
     #[test]
