@@ -103,7 +103,8 @@ impl Exchange {
         self.status = response.status().as_u16();
         let is_tunnel = self.traits.is_connect() && response.status().is_success();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
-            if let Some(stream) = upgraded {
+            // One that nobody holds would be told as a stream that ended at once.
+            if let Some(stream) = upgraded.filter(UpgradedStream::is_held) {
                 let kind = stream.kind();
                 let active = self.instruments.streams_active(self.route, kind);
                 let duration = self.instruments.streams_duration(self.route, kind, "");
@@ -194,6 +195,11 @@ impl Exchange {
     /// Ends the request here, in this way unless another was decided.
     pub(super) fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
+    }
+
+    /// The route's template; empty when none matched.
+    pub(super) fn route(&self) -> &str {
+        self.route.name()
     }
 
     fn see_grpc_status(&mut self, headers: &HeaderMap) {

@@ -8,7 +8,10 @@ use super::{
     unwound::{Panicked, catch},
     upgrade::UpgradedStream,
 };
-use crate::context::{self, TraceContext};
+use crate::{
+    context::{self, TraceContext},
+    ids::TraceId,
+};
 use ::http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -122,13 +125,29 @@ where
             let _entered = context::enter(&mut trace);
             this.inner.set(None);
         });
-        let problem = problem::document(status, trace.as_ref().map(TraceContext::trace_id));
+        let trace_id = trace.as_ref().map(TraceContext::trace_id);
+        tell(
+            outcome,
+            trace_id,
+            exchange.as_ref().map_or("", Exchange::route),
+        );
+        let problem = problem::document(status, trace_id);
         let exchange = exchange.and_then(|mut exchange| {
             exchange.trace = trace;
             let size = problem.body().len() as u64;
             exchange.head(&problem, false, Some(size), None)
         });
         Poll::Ready(Ok(problem.map(|body| ResponseBody::own(body, exchange))))
+    }
+}
+
+/// One line that the trace id of a problem document leads to.
+#[cold]
+fn tell(outcome: Outcome, trace_id: Option<TraceId>, route: &str) {
+    let trace_id = trace_id.map(tracing::field::display);
+    match outcome {
+        Outcome::Panicked => tracing::error!(trace_id, http.route = route, "a handler panicked"),
+        _ => tracing::warn!(trace_id, http.route = route, "a handler ran out of time"),
     }
 }
 

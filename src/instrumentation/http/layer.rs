@@ -45,7 +45,8 @@ impl HttpLayer<MatchedRoute, SameBody> {
 
     /// Names the route of requests that have no [`MatchedPath`](axum::extract::MatchedPath):
     /// those under `nest_service`, and those of a fallback. At most 1,000 different routes are
-    /// kept; beyond, `_OTHER`. Do not return the path as the client sent it.
+    /// kept; beyond, `_OTHER`. Return a template that the program knows, never the path as the
+    /// client sent it. Write the closure in the call, or pass a `fn`.
     ///
     /// ```
     /// # use axum::Router;
@@ -87,7 +88,7 @@ impl<R, B> HttpLayer<R, B> {
 
     /// Answers 503 with a problem document when the handler has made no response within
     /// `timeout`, drops the handler, and counts the request as `timed_out`. A response's body may
-    /// take longer. Off by default.
+    /// take longer, and a handler that blocks its thread cannot be interrupted. Off by default.
     ///
     /// Needs a tokio runtime with its timer, as axum does; on another executor there is no
     /// timeout.

@@ -67,13 +67,16 @@ impl UpgradedStream {
         self.0.kind
     }
 
-    /// The connection is upgraded now. Nothing is measured when the handler kept no clone.
+    /// Whether the handler kept a clone.
+    pub(super) fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// The connection is upgraded now.
     pub(super) fn open(self, open: Open) {
-        if Arc::strong_count(&self.0) > 1 {
-            open.active.add(1);
-            // An error would mean a second head for one request.
-            let _ = self.0.open.set(open);
-        }
+        open.active.add(1);
+        // An error would mean a second head for one request.
+        let _ = self.0.open.set(open);
     }
 }
 
