@@ -1,5 +1,6 @@
 //! The log lines of the process: for now, human-readable ones on stderr.
 
+use std::io::{self, IsTerminal as _};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt as _,
 };
@@ -7,7 +8,9 @@ use tracing_subscriber::{
 /// What `install()` makes the process's `tracing` subscriber: lines on stderr, at the levels that
 /// `filter` names, `info` by default.
 pub(crate) fn subscriber(filter: EnvFilter) -> impl tracing::Subscriber + Send + Sync {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     Registry::default().with(lines.with_filter(filter))
 }
 
