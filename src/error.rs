@@ -126,16 +126,17 @@ impl fmt::Display for Error {
             Kind::Listener { address, source } => {
                 write!(
                     f,
-                    "the metrics listener cannot listen on {address}: {source}"
+                    "the metrics listener cannot listen on {address}: {source}. "
                 )?;
-                match source.kind() {
-                    io::ErrorKind::AddrInUse => f.write_str(
-                        ". Another process holds the port: choose another with \
-                         `metrics_listener(addr)` or OTEL_EXPORTER_PROMETHEUS_PORT (0 takes any \
-                         free one), or serve `metrics_route()` on the service's own port",
-                    ),
-                    _ => Ok(()),
-                }
+                f.write_str(match source.kind() {
+                    io::ErrorKind::AddrInUse => "The port is taken: choose",
+                    _ => "Choose",
+                })?;
+                f.write_str(
+                    " another with `metrics_listener(addr)`, or with OTEL_EXPORTER_PROMETHEUS_HOST \
+                     and OTEL_EXPORTER_PROMETHEUS_PORT: an address of this machine and a port (0 \
+                     takes any free one); or serve `metrics_route()` on the service's own port",
+                )
             }
             Kind::Worker { source } => {
                 write!(

@@ -39,6 +39,9 @@ impl Pipeline {
         const METRICS: (&str, &str) = (semconv::SIGNAL, "metrics");
         let registry = &self.registry;
         let overflowed = registry.counter(&SERIES_OVERFLOWED);
+        for declared in catalog::ALL.iter().filter(|d| !d.attributes().is_empty()) {
+            overflowed.kept(&[(semconv::METRIC, declared.name())]);
+        }
         let refused = registry.counter(&INSTRUMENTS_REFUSED);
         let refused = registry
             .refusals()

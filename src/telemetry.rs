@@ -75,8 +75,37 @@ impl Telemetry {
 
     /// The layer for any other tower service: hyper's, tonic's, your own. `route` names the route
     /// that a request matched, a template such as `/orders/{id}`; never return the path as the
-    /// client sent it. The wrapped service is called with
-    /// `Request<`[`RequestBody<B>`](crate::http::RequestBody)`>`.
+    /// client sent it. Write the closure in the call, or pass a `fn`: bound to a name first, its
+    /// lifetimes are not inferred.
+    ///
+    /// The wrapped service is called with `Request<`[`RequestBody<B>`](crate::http::RequestBody)`>`.
+    /// Under hyper:
+    ///
+    /// ```no_run
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use hyper::{body::{Bytes, Incoming}, server::conn::http1};
+    /// use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+    /// use orderscope::{Telemetry, http::RequestBody};
+    /// use std::convert::Infallible;
+    /// use tower::Layer as _;
+    ///
+    /// async fn menu(_: Request<RequestBody<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    ///     Ok(Response::new(Full::from("soup")))
+    /// }
+    ///
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let telemetry = Telemetry::builder("menus").install()?;
+    /// let layer = telemetry.tower_layer(|head| (head.path() == "/menu").then_some("/menu"));
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// loop {
+    ///     let (stream, _) = listener.accept().await?;
+    ///     let service = layer.layer(tower::service_fn(menu));
+    ///     let service = TowerToHyperService::new(service);
+    ///     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    /// }
+    /// # }
+    /// ```
     pub fn tower_layer<F>(&self, route: F) -> HttpLayer<RouteBy<F>, WrappedBody>
     where
         F: for<'a> Fn(RequestHead<'a>) -> Option<&'a str>,
@@ -183,7 +212,7 @@ impl ShutdownReport {
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.is_complete {
-            true => "telemetry shut down: the listener is closed, the numbers are frozen",
+            true => "telemetry shut down: its numbers are frozen",
             false => "telemetry shut down at its deadline: a scrape or a health check was cut off",
         })
     }

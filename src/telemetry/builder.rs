@@ -7,8 +7,16 @@ use super::{
     listener::{self, Served},
 };
 use crate::{
-    catalog, clock::Clock, error::Error, export::prometheus::Pages, http::Instruments,
-    instrumentation::process, metrics::Limits, pipeline::Pipeline, resource::Resource, semconv,
+    catalog,
+    clock::Clock,
+    error::Error,
+    export::prometheus::Pages,
+    http::Instruments,
+    instrumentation::process,
+    metrics::{Descriptor, Kind, Limits},
+    pipeline::Pipeline,
+    resource::Resource,
+    semconv,
     worker::Worker,
 };
 use std::{
@@ -87,9 +95,10 @@ impl Builder {
         self
     }
 
-    /// The bucket edges of one histogram, by its OpenTelemetry or `metrics` name, in its unit; in
-    /// place of the declared ones, or of those that its described unit gives. The edges must be
-    /// finite and ascending.
+    /// The bucket edges of one histogram, by its OpenTelemetry or `metrics` name
+    /// (`http.server.request.duration`, not the Prometheus one), in its unit; in place of the
+    /// declared ones, or of those that its described unit gives. The edges must be finite and
+    /// ascending. A name that nobody records under has no effect.
     pub fn histogram_edges(
         mut self,
         name: impl Into<String>,
@@ -220,7 +229,8 @@ impl Builder {
     ///
     /// # Errors
     /// As [`build()`](Self::build); and when the process has an installed orderscope, a `tracing`
-    /// subscriber or a `metrics` recorder already, unless [`without_subscriber`] or
+    /// subscriber or a `metrics` recorder already (installed after this, they fail by themselves,
+    /// with messages of their own), unless [`without_subscriber`] or
     /// [`without_recorder`] leaves its place to the other. After an error nothing is changed; if
     /// a foreign subscriber was installed between our look and our turn, the error says what of
     /// ours was set by then.
@@ -261,7 +271,13 @@ impl Builder {
             ),
         };
         if name.trim().is_empty() {
-            let accepted = "a name such as `orders`: every signal carries it";
+            let accepted = match self.name {
+                Some(_) => "a name such as `orders`: every signal carries it",
+                None => {
+                    "set to a name such as `orders` (or `service.name` in \
+                     OTEL_RESOURCE_ATTRIBUTES): every signal carries it"
+                }
+            };
             return Err(Error::configuration(setting, name, accepted));
         }
         resource.set(semconv::SERVICE_NAME, name);
@@ -270,6 +286,17 @@ impl Builder {
 
     fn check_edges(&self) -> Result<(), Error> {
         for (name, edges) in &self.limits.edges {
+            let is_prometheus_name_of =
+                |ours: &Descriptor| name.starts_with(&ours.name().replace('.', "_"));
+            let mut histograms = catalog::ALL.iter().filter(|d| d.kind() == Kind::Histogram);
+            if let Some(ours) = histograms.find(|ours| is_prometheus_name_of(ours)) {
+                let accepted = format!("an OpenTelemetry name, here {:?}", ours.name());
+                return Err(Error::configuration(
+                    "the name of histogram_edges",
+                    name,
+                    accepted,
+                ));
+            }
             let is_ours = catalog::ALL.iter().any(|ours| ours.name() == name);
             let lowest = if is_ours { 0.0 } else { f64::MIN };
             let is_ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);

@@ -83,7 +83,10 @@ fn resource_attributes(variables: &impl Variables) -> Result<Vec<(String, String
                 Error::configuration(
                     RESOURCE_ATTRIBUTES,
                     &list,
-                    "a list `name=value,name=value` whose parts are percent-encoded UTF-8",
+                    format!(
+                        "a list `name=value,name=value` whose parts are percent-encoded UTF-8, \
+                         which {pair:?} is not"
+                    ),
                 )
             })
         })
@@ -116,7 +119,8 @@ pub(super) fn metrics_listener(variables: &impl Variables) -> Result<Option<Sock
         let all: Vec<_> = addresses.by_ref().collect();
         all.iter().find(|a| a.is_ipv4()).or(all.first()).copied()
     });
-    let accepted = "an IP address or the name of a host that resolves here";
+    let accepted = "an IP address or the name of a host that resolves here, without scheme, \
+                    brackets and port (that is OTEL_EXPORTER_PROMETHEUS_PORT)";
     address
         .map(Some)
         .ok_or_else(|| Error::configuration(PROMETHEUS_HOST, host, accepted))

@@ -126,7 +126,7 @@ fn a_race_with_a_foreign_subscriber_is_won_or_told() {
     const RACE: &str = "a `tracing` subscriber that is not orderscope's was set in this process \
         before (a race: orderscope's `metrics` recorder had been set by then and stays). Either \
         remove the other subscriber's `init()`, or keep it and add `.without_subscriber()` before \
-        `.install()`";
+        `.install()`, and `.without_recorder()` for a second attempt in this process";
     for _ in 0..10 {
         alone(&[], || {
             let start = Barrier::new(2);

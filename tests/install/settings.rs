@@ -23,9 +23,10 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
             error.to_string(),
             format!(
                 "the metrics listener cannot listen on {address}: Address already in use (os error \
-                 98). Another process holds the port: choose another with `metrics_listener(addr)` \
-                 or OTEL_EXPORTER_PROMETHEUS_PORT (0 takes any free one), or serve \
-                 `metrics_route()` on the service's own port"
+                 98). The port is taken: choose another with `metrics_listener(addr)`, or with \
+                 OTEL_EXPORTER_PROMETHEUS_HOST and OTEL_EXPORTER_PROMETHEUS_PORT: an address of \
+                 this machine and a port (0 takes any free one); or serve `metrics_route()` on the \
+                 service's own port"
             )
         );
         assert!(error.is_io());
@@ -45,7 +46,8 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
         let error = refused(Telemetry::builder_from_environment().install());
         assert_eq!(
             error.to_string(),
-            "OTEL_SERVICE_NAME is \"\", but must be a name such as `orders`: every signal carries it"
+            "OTEL_SERVICE_NAME is \"\", but must be set to a name such as `orders` (or `service.name` in \
+             OTEL_RESOURCE_ATTRIBUTES): every signal carries it"
         );
         let error = refused(
             Telemetry::builder("x")
@@ -78,6 +80,18 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
                 )
             );
         }
+
+        let prometheus_name = "http_server_request_duration_seconds";
+        let error = refused(
+            Telemetry::builder("x")
+                .histogram_edges(prometheus_name, [1.0])
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "the name of histogram_edges is \"http_server_request_duration_seconds\", but must be \
+             an OpenTelemetry name, here \"http.server.request.duration\""
+        );
 
         assert!(!tracing::dispatcher::has_been_set());
         let telemetry = Telemetry::builder("orders").install().unwrap();
@@ -132,7 +146,8 @@ fn a_host_that_is_none_is_named() {
     alone(&[("OTEL_EXPORTER_PROMETHEUS_HOST", "no such host")], || {
         variable_is_refused(
             "OTEL_EXPORTER_PROMETHEUS_HOST is \"no such host\", but must be an IP address or the \
-             name of a host that resolves here",
+             name of a host that resolves here, without scheme, brackets and port (that is \
+             OTEL_EXPORTER_PROMETHEUS_PORT)",
         );
     });
 }
@@ -142,7 +157,7 @@ fn attributes_that_are_no_list_are_named() {
     alone(&[("OTEL_RESOURCE_ATTRIBUTES", "team=a,region")], || {
         variable_is_refused(
             "OTEL_RESOURCE_ATTRIBUTES is \"team=a,region\", but must be a list \
-             `name=value,name=value` whose parts are percent-encoded UTF-8",
+             `name=value,name=value` whose parts are percent-encoded UTF-8, which \"region\" is not",
         );
     });
 }

@@ -15,6 +15,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tower::Layer;
 
 use super::connection::{Wire, get, piecemeal, request};
@@ -52,6 +54,35 @@ async fn a_body_at_its_end_is_completed_though_never_polled() {
     assert_eq!(numbers.outcomes(), [("completed", 4)]);
     assert_eq!(numbers.durations(&[]), 4);
     assert_eq!(numbers.histogram(RESPONSE_SIZE, &[]).sum(), 0.0);
+}
+
+#[tokio::test]
+async fn a_malformed_body_is_answered_and_completed_a_broken_connection_is_client_closed() {
+    let upload = async |body: Body| match body.collect().await {
+        Ok(_) => answer(200, Body::empty()),
+        Err(_) => answer(400, Body::from("malformed")),
+    };
+    let served = Served::behind_the_layer(Router::new().route("/orders", post(upload))).await;
+    let head = "POST /orders HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut malformed = TcpStream::connect(served.address).await.unwrap();
+    let request = format!("{head}4\r\nhalf\r\nno number\r\n");
+    malformed.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    malformed.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.ends_with("malformed"),
+        "{answer}"
+    );
+    assert_eq!(served.after(1).await.outcomes(), [("completed", 1)]);
+
+    let mut broken = TcpStream::connect(served.address).await.unwrap();
+    broken
+        .write_all(format!("{head}4\r\nhalf\r\n").as_bytes())
+        .await
+        .unwrap();
+    drop(broken);
+    let outcomes = served.after(2).await.outcomes();
+    assert_eq!(outcomes, [("completed", 1), ("client_closed", 1)]);
 }
 
 #[tokio::test]

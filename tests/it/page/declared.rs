@@ -103,7 +103,7 @@ const NAMES: [(&str, &str, &str); 20] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 8] = [
+const ABSENT_AT_FIRST: [(&str, &str); 7] = [
     (
         "http.server.request.duration",
         "a series for each route that answered",
@@ -131,10 +131,6 @@ const ABSENT_AT_FIRST: [(&str, &str); 8] = [
     (
         "orderscope.http.server.streams.duration",
         "a series for each route that streamed",
-    ),
-    (
-        "orderscope.series.overflowed",
-        "a series for each instrument whose cap was hit",
     ),
 ];
 
@@ -222,6 +218,8 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     // Outcomes and classes of status.
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
+    // The instruments of the catalog that have attributes.
+    assert_eq!(series("orderscope_series_overflowed"), 13);
     assert_eq!(series("orderscope_values_refused"), 2);
     assert_eq!(series("orderscope_values_truncated"), 1);
     assert_eq!(series("orderscope_worker_restarts"), 1);
