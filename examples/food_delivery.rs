@@ -212,7 +212,9 @@ fn announce(arguments: &Arguments, address: SocketAddr) -> std::io::Result<()> {
   browse    curl {url}/restaurants
             curl {url}/restaurants/3/dishes
   search    curl {url}/search?q=pizza
-  track     curl -N {url}/orders/1/track
+  track     curl -N {url}/orders/1/track    while the first order is on its way
+
+Now and then it fails on purpose: a panic, a timeout, a declined payment, a client that leaves.
 "
     )
 }

@@ -14,7 +14,9 @@
 //!         .layer(telemetry.http_layer())
 //!         .route("/metrics", telemetry.metrics_route());
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//!     axum::serve(listener, app).await?;
+//!     axum::serve(listener, app)
+//!         .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+//!         .await?;
 //!     println!("{}", telemetry.shutdown(Duration::from_secs(5)).await);
 //!     Ok(())
 //! }
