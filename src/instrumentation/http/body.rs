@@ -173,8 +173,9 @@ where
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             let own = this.own.take();
-            if let Some(exchange) = this.exchange.take() {
+            if let Some(exchange) = this.exchange {
                 exchange.sent(own.as_ref().map_or(0, |own| own.len() as u64));
+                *this.exchange = None;
             }
             return Poll::Ready(own.map(|own| Ok(Frame::data(own))));
         };
@@ -198,27 +199,26 @@ where
             return Poll::Ready(Some(Err(Box::new(BodyPanicked))));
         };
         let frame = ready!(frame);
-        match &frame {
-            None => this.exchange.take().map(Exchange::end_of_body),
-            Some(Err(_)) => this
-                .exchange
-                .take()
-                .map(|exchange| exchange.end(Outcome::BodyFailed)),
-            Some(Ok(frame)) => {
-                let is_last = match (frame.data_ref(), frame.trailers_ref()) {
-                    (Some(data), _) => exchange.data(data.len() as u64) || is_at_its_end,
-                    (None, Some(trailers)) => {
-                        exchange.trailers(trailers);
-                        true
-                    }
-                    (None, None) => is_at_its_end,
-                };
-                match is_last {
-                    true => this.exchange.take().map(Exchange::end_of_body),
-                    false => None,
-                }
+        let is_over = match &frame {
+            None => true,
+            Some(Err(_)) => {
+                exchange.ends(Outcome::BodyFailed);
+                *this.exchange = None;
+                false
             }
+            Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(data), _) => exchange.data(data.len() as u64) || is_at_its_end,
+                (None, Some(trailers)) => {
+                    exchange.trailers(trailers);
+                    true
+                }
+                (None, None) => is_at_its_end,
+            },
         };
+        if is_over && let Some(exchange) = this.exchange {
+            exchange.body_ends();
+            *this.exchange = None;
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 

@@ -92,14 +92,15 @@ impl Exchange {
         self.decided = Some(outcome);
     }
 
-    /// The head of the response is there; `body_is_at_its_end` that nothing follows it. Gives the exchange back when its body is still to come.
+    /// The head of the response is there; `body_is_at_its_end` that nothing follows it. Whether the
+    /// request ends with it: then the exchange is to be dropped, which records.
     pub(super) fn head<B>(
-        mut self,
+        &mut self,
         response: &Response<B>,
         body_is_at_its_end: bool,
         exact_size: Option<u64>,
         upgraded: Option<UpgradedStream>,
-    ) -> Option<Self> {
+    ) -> bool {
         self.status = response.status().as_u16();
         let is_tunnel = self.traits.is_connect() && response.status().is_success();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
@@ -115,8 +116,8 @@ impl Exchange {
                     duration,
                 });
             }
-            self.end(Outcome::Upgraded);
-            return None;
+            self.ends(Outcome::Upgraded);
+            return true;
         }
         let is_grpc = self.traits.protocol == Protocol::Grpc && response.status() == StatusCode::OK;
         let announced = || {
@@ -149,10 +150,9 @@ impl Exchange {
             }
         }
         if is_bodyless {
-            self.end_of_body();
-            return None;
+            self.body_ends();
         }
-        Some(self)
+        is_bodyless
     }
 
     /// Bytes of the body were handed over. Whether nothing can follow them.
@@ -163,9 +163,9 @@ impl Exchange {
     }
 
     /// The whole of a body that the layer made itself was handed over.
-    pub(super) fn sent(mut self, bytes: u64) {
+    pub(super) fn sent(&mut self, bytes: u64) {
         self.response_bytes += bytes;
-        self.end_of_body();
+        self.body_ends();
     }
 
     /// Trailers were handed over, the last thing of a body.
@@ -173,8 +173,8 @@ impl Exchange {
         self.see_grpc_status(trailers);
     }
 
-    /// The body came to its end.
-    pub(super) fn end_of_body(self) {
+    /// The body came to its end; the exchange is to be dropped.
+    pub(super) fn body_ends(&mut self) {
         let outcome = match self.ends_by {
             EndsBy::GrpcStatus { is_seen: true } => Outcome::Completed,
             // A gRPC response that ends without its status is broken off.
@@ -189,11 +189,11 @@ impl Exchange {
             }
             EndsBy::Body | EndsBy::EventStream { .. } => Outcome::Completed,
         };
-        self.end(outcome);
+        self.ends(outcome);
     }
 
-    /// Ends the request here, in this way unless another was decided.
-    pub(super) fn end(mut self, outcome: Outcome) {
+    /// The request ends in this way, unless another was decided; the exchange is to be dropped.
+    pub(super) fn ends(&mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
 

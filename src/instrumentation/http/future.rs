@@ -42,6 +42,7 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline]
     pub(super) fn new(
         exchange: Exchange,
         timeout: Option<Duration>,
@@ -61,12 +62,12 @@ impl<F> ResponseFuture<F> {
 
     /// Calls the inner service, once. Should it panic here, the first poll answers for it.
     #[inline]
-    pub(super) fn call(&mut self, call: impl FnOnce() -> F) {
+    pub(super) fn call(&mut self, call: impl FnOnce() -> Option<F>) {
         // Into its place at once: futures are large, and each move is a copy.
         let _ = catch(|| {
             let trace = self.exchange.as_mut().map(|exchange| &mut exchange.trace);
             let _entered = trace.map(context::enter);
-            self.inner = Some(call());
+            self.inner = call();
         });
     }
 }
@@ -79,12 +80,29 @@ where
     type Output = Result<Response<ResponseBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Written where the caller wants it: a response is large, and each move is a copy.
+        let mut polled = Poll::Pending;
+        self.advance(cx, &mut polled);
+        polled
+    }
+}
+
+impl<F, B, E> ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    #[inline]
+    fn advance(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        polled: &mut Poll<Result<Response<ResponseBody<B>>, E>>,
+    ) {
         let mut this = self.project();
         if this.exchange.is_none() {
             // Polled again after it was ready, which the contract of futures forbids.
-            return Poll::Pending;
+            return;
         }
-        let mut polled = Poll::Pending;
         let caught = match this.inner.as_mut().as_pin_mut() {
             // The response's body is the host's code as well: it is asked in here.
             Some(inner) => catch(|| {
@@ -93,7 +111,7 @@ where
                     let _entered = trace.map(context::enter);
                     inner.poll(cx)
                 };
-                polled =
+                *polled =
                     inner.map_ok(|response| pass_on(response, this.exchange, this.upgrade.take()));
             }),
             None => Err(Panicked),
@@ -101,48 +119,50 @@ where
         let (outcome, status) = match caught {
             Ok(()) if polled.is_ready() => {
                 // Still there: the inner service made an error, and no response.
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.end(Outcome::BodyFailed);
+                if let Some(exchange) = this.exchange {
+                    exchange.ends(Outcome::BodyFailed);
+                    *this.exchange = None;
                 }
-                return polled;
+                return;
             }
             Ok(()) => {
                 let deadline = this.deadline.as_mut().map(|sleep| sleep.as_mut().poll(cx));
                 if deadline.is_none_or(|deadline| deadline.is_pending()) {
-                    return Poll::Pending;
+                    return;
                 }
                 (Outcome::TimedOut, StatusCode::SERVICE_UNAVAILABLE)
             }
             Err(Panicked) => (Outcome::Panicked, StatusCode::INTERNAL_SERVER_ERROR),
         };
-        let mut exchange = this.exchange.take();
-        let mut trace = exchange.as_mut().and_then(|exchange| {
-            exchange.decide(outcome);
-            exchange.trace.take()
-        });
         // The handler ends here; its destructors may panic too, and change nothing any more.
         let _ = catch(|| {
-            let _entered = context::enter(&mut trace);
+            let trace = this.exchange.as_mut().map(|exchange| &mut exchange.trace);
+            let _entered = trace.map(context::enter);
             this.inner.set(None);
         });
-        let trace_id = trace.as_ref().map(TraceContext::trace_id);
-        tell(
-            outcome,
-            trace_id,
-            exchange.as_ref().map_or("", Exchange::route),
-        );
-        let problem = problem::document(status, trace_id);
-        let exchange = exchange.and_then(|mut exchange| {
-            exchange.trace = trace;
-            let size = problem.body().len() as u64;
-            exchange.head(&problem, false, Some(size), None)
-        });
-        Poll::Ready(Ok(problem.map(|body| ResponseBody::own(body, exchange))))
+        if let Some(exchange) = this.exchange.take() {
+            *polled = Poll::Ready(Ok(answer_for(exchange, outcome, status)));
+        }
     }
 }
 
-/// One line that the trace id of a problem document leads to.
+/// The response of a handler that made none.
 #[cold]
+fn answer_for<B>(
+    mut exchange: Exchange,
+    outcome: Outcome,
+    status: StatusCode,
+) -> Response<ResponseBody<B>> {
+    exchange.decide(outcome);
+    let trace_id = exchange.trace.as_ref().map(TraceContext::trace_id);
+    tell(outcome, trace_id, exchange.route());
+    let problem = problem::document(status, trace_id);
+    let size = problem.body().len() as u64;
+    let is_over = exchange.head(&problem, false, Some(size), None);
+    problem.map(|body| ResponseBody::own(body, (!is_over).then_some(exchange)))
+}
+
+/// One line that the trace id of a problem document leads to.
 fn tell(outcome: Outcome, trace_id: Option<TraceId>, route: &str) {
     let trace_id = trace_id.map(tracing::field::display);
     match outcome {
@@ -152,6 +172,7 @@ fn tell(outcome: Outcome, trace_id: Option<TraceId>, route: &str) {
 }
 
 /// Leaves in `exchange` nothing: it ends here, or goes on in the body.
+#[inline]
 fn pass_on<B: Body>(
     response: Response<B>,
     exchange: &mut Option<Exchange>,
@@ -163,10 +184,12 @@ fn pass_on<B: Body>(
     if let (Some(exchange), Some(mark)) = (&mut *exchange, response.extensions().get::<Mark>()) {
         exchange.decide((*mark).into());
     }
-    let exchange = exchange
-        .take()
-        .and_then(|exchange| exchange.head(&response, is_at_its_end, exact_size, upgrade));
-    response.map(|body| ResponseBody::of_handler(body, exchange))
+    let ends =
+        |exchange: &mut Exchange| exchange.head(&response, is_at_its_end, exact_size, upgrade);
+    if exchange.as_mut().is_some_and(ends) {
+        *exchange = None;
+    }
+    response.map(|body| ResponseBody::of_handler(body, exchange.take()))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

@@ -179,11 +179,13 @@ where
         if let Some(upgrade) = &upgrade {
             request.extensions_mut().insert(upgrade.clone());
         }
-        let (request, read) = C::count(request);
+        let mut read = None;
+        // In a place of its own, so that the closures that it goes through hold no copy.
+        let mut request = Some(C::count(request, &mut read));
         exchange.count_request_body(read);
 
         let mut future = ResponseFuture::new(exchange, layer.timeout, upgrade);
-        future.call(|| self.inner.call(request));
+        future.call(|| Some(self.inner.call(request.take()?)));
         future
     }
 }
@@ -200,7 +202,7 @@ pub trait CountBody<B>: sealed::Sealed {
     type Counted;
 
     #[doc(hidden)]
-    fn count(request: Request<B>) -> (Request<Self::Counted>, Option<BytesRead>);
+    fn count(request: Request<B>, read: &mut Option<BytesRead>) -> Request<Self::Counted>;
 }
 
 /// axum's body, which stays axum's body; one that is empty is not touched.
@@ -220,13 +222,15 @@ impl CountBody<axum::body::Body> for SameBody {
     #[inline]
     fn count(
         mut request: Request<axum::body::Body>,
-    ) -> (Request<axum::body::Body>, Option<BytesRead>) {
-        if request.body().is_end_stream() {
-            return (request, None);
+        read: &mut Option<BytesRead>,
+    ) -> Request<axum::body::Body> {
+        if !request.body().is_end_stream() {
+            let body = std::mem::take(request.body_mut());
+            let (body, count) = RequestBody::new(body);
+            *read = count;
+            *request.body_mut() = axum::body::Body::new(body);
         }
-        let (body, read) = RequestBody::new(std::mem::take(request.body_mut()));
-        *request.body_mut() = axum::body::Body::new(body);
-        (request, read)
+        request
     }
 }
 
@@ -238,10 +242,12 @@ where
     type Counted = RequestBody<B>;
 
     #[inline]
-    fn count(request: Request<B>) -> (Request<RequestBody<B>>, Option<BytesRead>) {
-        let (head, body) = request.into_parts();
-        let (body, read) = RequestBody::new(body);
-        (Request::from_parts(head, body), read)
+    fn count(request: Request<B>, read: &mut Option<BytesRead>) -> Request<RequestBody<B>> {
+        request.map(|body| {
+            let (body, count) = RequestBody::new(body);
+            *read = count;
+            body
+        })
     }
 }
 
