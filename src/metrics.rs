@@ -42,6 +42,7 @@ pub(crate) use {
     histogram::{Histogram, HistogramReading},
     insert_only::InsertOnlyMap,
     instrument::{Family, Instrument, Series, Storage},
+    labels::render as render_labels,
     naming::ends_in_unit,
     recorder::Recorder,
     registry::{Limits, Registry},

@@ -6,15 +6,15 @@ use super::{
     exemplar::Shared,
     gauge::Gauge,
     histogram::{Edges, Histogram, Scale},
-    instrument::{Budget, Declaration, Family, Instrument, Shape},
-    labels, naming,
+    instrument::{Budget, Declaration, Family, Instrument, Shape, lock},
+    naming,
 };
 use crate::clock::Clock;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -297,13 +297,6 @@ impl Registry {
     pub(crate) fn truncated_values(&self) -> u64 {
         self.shared.truncated.load(Ordering::Relaxed)
     }
-
-    /// Attributes as labels, for metrics that are no instrument.
-    pub(crate) fn render_labels<'a>(
-        attributes: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Box<str> {
-        labels::render(attributes)
-    }
 }
 
 impl Names {
@@ -353,11 +346,6 @@ fn default_edges(unit: Unit) -> Vec<f64> {
             1e4,
         ],
     }
-}
-
-/// What these locks hold is whole at every step, and no observer of ours panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! One render for all who ask at the same time, and for 100 ms after.
 
 use super::{Format, render::render};
-use crate::{clock::Clock, metrics::Registry, resource::Resource, worker::Worker};
+use crate::{
+    clock::Clock,
+    metrics::{Registry, render_labels},
+    resource::Resource,
+    worker::Worker,
+};
 use bytes::Bytes;
 use std::{
     fmt,
@@ -41,7 +46,7 @@ impl Pages {
     ) -> Self {
         Self {
             registry,
-            target: Registry::render_labels(resource.iter()),
+            target: render_labels(resource.iter()),
             clock,
             worker,
             latest: Arc::default(),
