@@ -151,6 +151,12 @@ impl Display for Summary {
                 milliseconds(last.p99)
             )?;
         }
+        writeln!(
+            f,
+            "\nInterpolated within buckets. Upgrades have no latency, streams no last byte, and \
+             requests\nthat their client gave up early no first byte: the columns count different \
+             requests."
+        )?;
 
         let Requests {
             started,
