@@ -109,7 +109,11 @@ fn is_of_the_connection(error: &(dyn Any + 'static)) -> bool {
     }
     while let Some(error) = cause {
         let of_hyper = error.downcast_ref::<hyper::Error>().is_some_and(|error| {
-            error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+            let cause = error.source();
+            // What HTTP/1 finds malformed is an error of io; HTTP/2 tells of streams and connections
+            // that ended, in a type of its own.
+            let of_http_2 = cause.is_some_and(|cause| !cause.is::<io::Error>());
+            of_http_2 || error.is_incomplete_message() || error.is_closed() || error.is_canceled()
         });
         let of_socket = error.downcast_ref::<io::Error>().is_some_and(|error| {
             use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
