@@ -2,24 +2,43 @@
 //!
 //! The first few threads own a shard each, for as long as they live. An owner is the only writer
 //! of its shard, so it adds by a load and a store, at a fifth of the price of a locked addition.
-//! Later threads share the last shard and pay for the lock.
+//! Later threads share the remaining shards and pay for the lock.
 
 use std::{
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
 
-/// How many shards an instrument has: one to own for each of up to 8 threads, two for each core
-/// since more threads than cores record, and the one that is shared.
-pub(super) fn count() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| {
+/// The most threads that own a shard; more would cost memory for each series.
+const MOST_OWNERS: usize = 8;
+const MOST_SHARED: usize = 4;
+
+/// How many shards an instrument has: owned ones, two for each core since more threads than cores
+/// record, then shared ones, more of them the more threads there may be.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    owned: usize,
+    shared: usize,
+}
+
+fn layout() -> Layout {
+    static LAYOUT: OnceLock<Layout> = OnceLock::new();
+    *LAYOUT.get_or_init(|| {
         let cores = thread::available_parallelism().map_or(4, usize::from);
-        (2 * cores).clamp(2, 8) + 1
+        Layout {
+            owned: (2 * cores).min(MOST_OWNERS),
+            shared: (cores / 4).clamp(1, MOST_SHARED),
+        }
     })
+}
+
+/// How many shards an instrument has.
+pub(super) fn count() -> usize {
+    let Layout { owned, shared } = layout();
+    owned + shared
 }
 
 /// The shard that the calling thread records into.
@@ -65,9 +84,12 @@ pub(super) fn mine() -> Mine {
     CLAIM.try_with(|claim| claim.0).unwrap_or_else(|_| shared())
 }
 
+/// One of the shared shards, in turn.
 fn shared() -> Mine {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let Layout { owned, shared } = layout();
     Mine {
-        index: count() - 1,
+        index: owned + NEXT.fetch_add(1, Ordering::Relaxed) % shared,
         is_owned: false,
     }
 }
@@ -84,7 +106,7 @@ impl Claim {
     #[cold]
     fn take() -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = free.get_or_insert_with(|| (0..count() - 1).rev().collect());
+        let free = free.get_or_insert_with(|| (0..layout().owned).rev().collect());
         Self(free.pop().map_or_else(shared, |index| Mine {
             index,
             is_owned: true,
