@@ -27,7 +27,6 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::sync::OnceCell;
 
 /// The telemetry of one service. Clones are handles to the same one.
 ///
@@ -49,8 +48,6 @@ struct Inner {
     worker: Arc<Worker>,
     metrics_address: Option<SocketAddr>,
     last: OnceLock<Snapshot>,
-    /// Whether everything had come to its end in time.
-    stopped: OnceCell<bool>,
 }
 
 impl Telemetry {
@@ -180,13 +177,14 @@ impl Telemetry {
     /// `within`, and freezes the numbers: from here on [`snapshot`](Self::snapshot) and the
     /// metrics page tell those of now. Call it after the server has come to its end.
     ///
-    /// Works on any runtime, and returns within `within` and a twentieth of a second, however busy
-    /// the telemetry's own thread is. A second call waits for the first and reports the same.
+    /// Works on any runtime, and waits at most `within` and a twentieth of a second, however busy
+    /// the telemetry's own thread is; then it reads all numbers and renders the last pages, which
+    /// takes a millisecond for a thousand series. Another call, meanwhile or later, waits for the
+    /// same end and reports it.
     pub async fn shutdown(&self, within: Duration) -> ShutdownReport {
         let inner = &self.inner;
         inner.health.shut_down();
-        let stop = async || inner.worker.stop(within).await.unwrap_or(false);
-        let is_complete = *inner.stopped.get_or_init(stop).await;
+        let is_complete = inner.worker.stop(within).await;
         inner
             .last
             .get_or_init(|| Snapshot::of(&inner.pipeline.registry));

@@ -30,15 +30,12 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Worker {
     handle: Handle,
     stop: watch::Sender<bool>,
-    /// Handed over once: how long to wait for the tenants, and whom to tell.
-    ending: Mutex<Option<oneshot::Sender<Ending>>>,
+    /// Handed over once: how long to wait for the tenants.
+    ending: Mutex<Option<oneshot::Sender<Duration>>>,
+    /// Whether they had all ended in time, once that is known.
+    ended: watch::Sender<Option<bool>>,
     tenants: watch::Sender<usize>,
     restarts: Arc<AtomicU64>,
-}
-
-struct Ending {
-    within: Duration,
-    ended: oneshot::Sender<bool>,
 }
 
 impl Worker {
@@ -50,23 +47,23 @@ impl Worker {
             .max_blocking_threads(BLOCKING_THREADS)
             .build()?;
         let handle = runtime.handle().clone();
-        let (ending, told) = oneshot::channel::<Ending>();
+        let (ending, told) = oneshot::channel();
+        let (ended, _) = watch::channel(None);
         let (tenants, mut remaining) = watch::channel(0);
         let (stop, _) = watch::channel(false);
-        let stopping = stop.clone();
+        let (stopping, tell) = (stop.clone(), ended.clone());
         thread::Builder::new()
             .name("orderscope".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
                     // An error: the worker was dropped without being stopped.
-                    let Ok(Ending { within, ended }) = told.await else {
+                    let Ok(within) = told.await else {
                         return;
                     };
                     stopping.send_replace(true);
                     let all_gone = remaining.wait_for(|tenants| *tenants == 0);
                     let in_time = time::timeout(within, all_gone).await.is_ok();
-                    // Nobody waits any more: nobody to tell.
-                    let _ = ended.send(in_time);
+                    tell.send_replace(Some(in_time));
                 });
                 // What is left of the tenants ends here, with their sockets; code of the host's
                 // that blocks is not waited for.
@@ -76,6 +73,7 @@ impl Worker {
             handle,
             stop,
             ending: Mutex::new(Some(ending)),
+            ended,
             tenants,
             restarts: Arc::default(),
         })
@@ -113,20 +111,24 @@ impl Worker {
         Arc::clone(&self.restarts)
     }
 
-    /// Tells the tenants to end and waits for them, at most `within`; then ends the thread.
-    /// Whether all of them had ended by then; `None` when the worker had been stopped before.
-    pub(crate) async fn stop(&self, within: Duration) -> Option<bool> {
+    /// Tells the tenants to end and waits for them, at most `within`; then ends the thread. Whether
+    /// all of them had ended by then. A later call waits for the end that an earlier one began,
+    /// though that one may have been given up.
+    pub(crate) async fn stop(&self, within: Duration) -> bool {
+        let mut ended = self.ended.subscribe();
+        let late = deadline(within.saturating_add(GRACE));
         let ending = self
             .ending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take()?;
-        let (ended, when_ended) = oneshot::channel();
-        let late = deadline(within.saturating_add(GRACE));
-        ending.send(Ending { within, ended }).ok()?;
+            .take();
+        if let Some(ending) = ending {
+            // An error: the thread is gone, and says nothing; the deadline ends the wait.
+            let _ = ending.send(within);
+        }
         tokio::select! {
-            in_time = when_ended => in_time.ok(),
-            _ = late => Some(false),
+            ended = ended.wait_for(Option::is_some) => ended.is_ok_and(|in_time| *in_time == Some(true)),
+            () = late => false,
         }
     }
 }
@@ -182,16 +184,15 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(worker.restarts().load(Ordering::Relaxed), 1);
-        assert_eq!(block_on(worker.stop(Duration::from_secs(1))), Some(true));
+        assert!(block_on(worker.stop(Duration::from_secs(1))));
     }
 
     #[test]
     fn a_tenant_that_does_not_end_is_cut_off_at_the_deadline() {
         let worker = Worker::start().unwrap();
         worker.settle(|_| std::future::pending());
-        let stopped = block_on(worker.stop(Duration::from_millis(50)));
-        assert_eq!(stopped, Some(false));
-        assert_eq!(block_on(worker.stop(Duration::ZERO)), None);
+        assert!(!block_on(worker.stop(Duration::from_millis(50))));
+        assert!(!block_on(worker.stop(Duration::ZERO)));
         assert_eq!(block_on(worker.run(|| 1)), None);
     }
 
@@ -209,11 +210,25 @@ mod tests {
         has_entered.recv().unwrap();
         let clock = crate::clock::Clock::system();
         let began = clock.now();
-        assert_eq!(
-            block_on(worker.stop(Duration::from_millis(50))),
-            Some(false)
-        );
+        assert!(!block_on(worker.stop(Duration::from_millis(50))));
         assert!(clock.now() - began < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_stop_that_was_given_up_is_taken_up_by_the_next() {
+        let worker = Worker::start().unwrap();
+        worker.settle(|mut stop| async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+            time::sleep(Duration::from_millis(200)).await;
+        });
+        let (first, second) = block_on(async {
+            let first = worker.stop(Duration::from_secs(5));
+            let first = time::timeout(Duration::from_millis(20), first).await;
+            (first, worker.stop(Duration::from_secs(5)).await)
+        });
+        assert!(first.is_err());
+        assert!(second);
+        assert!(block_on(worker.stop(Duration::ZERO)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     Inner, Telemetry, environment,
     health::Health,
     installation,
-    listener::{self, Served},
+    listener::{self, CHECKS, Served},
 };
 use crate::{
     catalog,
@@ -23,7 +23,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
 
 /// Makes a [`Telemetry`]. A call has precedence over an environment variable, that over the
 /// default.
@@ -132,7 +132,8 @@ impl Builder {
     }
 
     /// A condition of `/ready`, asked at each probe. Behind `health_routes()` it runs on the
-    /// service's own runtime and must answer at once; behind the listener it has a thread. Its
+    /// service's own runtime and must answer at once; behind the listener it has a
+    /// thread, and while four of them run a further probe is answered 503, `unknown`. Its
     /// error is shown to whoever asks; one that panics fails.
     ///
     /// ```
@@ -206,6 +207,7 @@ impl Builder {
             let served = Served {
                 pages: Arc::clone(&pages),
                 health: Arc::clone(&health),
+                checks: Arc::new(Semaphore::new(CHECKS)),
             };
             worker.settle(move |stop| listener::serve(Arc::clone(&socket), served.clone(), stop));
         }
@@ -219,7 +221,6 @@ impl Builder {
                 worker,
                 metrics_address,
                 last: OnceLock::new(),
-                stopped: OnceCell::new(),
             }),
         })
     }

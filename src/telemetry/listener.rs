@@ -26,12 +26,14 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{Semaphore, watch},
     task::{AbortHandle, JoinSet, spawn_blocking, yield_now},
     time::{self, timeout},
 };
 
 const CONNECTIONS: usize = 16;
+/// Readiness checks at the same time; further probes are told that nothing is known.
+pub(super) const CHECKS: usize = 4;
 /// Connections that wait to be accepted. Beyond, the kernel lets a scraper try again after a whole
 /// second.
 const BACKLOG: i32 = 1_024;
@@ -60,6 +62,8 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) struct Served {
     pub(super) pages: Arc<Pages>,
     pub(super) health: Arc<Health>,
+    /// One for each readiness check that may run, or hang, at the same time.
+    pub(super) checks: Arc<Semaphore>,
 }
 
 /// A connection that is held.
@@ -159,8 +163,15 @@ impl Served {
             "/health/live" if may_look => endpoints::live(),
             "/health/ready" if may_look => {
                 let health = Arc::clone(&self.health);
+                let Ok(permit) = Arc::clone(&self.checks).try_acquire_owned() else {
+                    return endpoints::unknown();
+                };
                 // The checks are the host's: they may block a thread, but not this one.
-                let ready = spawn_blocking(move || endpoints::ready(&health)).await;
+                let check = move || {
+                    let _permit = permit;
+                    endpoints::ready(&health)
+                };
+                let ready = spawn_blocking(check).await;
                 ready.unwrap_or_else(|_| endpoints::unknown())
             }
             "/metrics" | "/health/live" | "/health/ready" => {
