@@ -8,9 +8,11 @@ use tracing_subscriber::{
 /// What `install()` makes the process's `tracing` subscriber: lines on stderr, at the levels that
 /// `filter` names, `info` by default.
 pub(crate) fn subscriber(filter: EnvFilter) -> impl tracing::Subscriber + Send + Sync {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    if !io::stderr().is_terminal() {
+        // Asked for only here: to ask for colours would override NO_COLOR.
+        lines.set_ansi(false);
+    }
     Registry::default().with(lines.with_filter(filter))
 }
 
