@@ -34,6 +34,7 @@ mod naming;
 mod recorder;
 mod registry;
 mod shards;
+mod shared;
 
 pub use descriptor::{Descriptor, Kind, Unit};
 pub(crate) use {

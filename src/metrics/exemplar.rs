@@ -1,9 +1,7 @@
 //! Exemplars: of the requests since the last scrape, the slowest of each series, by trace id.
 
-use crate::{
-    clock::Clock,
-    ids::{SpanId, TraceId},
-};
+use super::shared::Shared;
+use crate::ids::{SpanId, TraceId};
 use std::{
     sync::{
         Mutex,
@@ -29,54 +27,6 @@ pub(crate) struct Exemplar {
     pub(crate) bucket: usize,
 }
 
-/// What the instruments of one registry share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    clock: Clock,
-    /// Moves on at each collection; a slot is written again once it is behind.
-    epoch: AtomicU64,
-    pub(super) nan: AtomicU64,
-    pub(super) infinite: AtomicU64,
-    pub(super) truncated: AtomicU64,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self::new(Clock::default())
-    }
-}
-
-impl Shared {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            epoch: AtomicU64::new(1),
-            nan: AtomicU64::new(0),
-            infinite: AtomicU64::new(0),
-            truncated: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn next_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether `value` is a number; what is not is counted.
-    #[inline]
-    pub(super) fn accepts(&self, value: f64) -> bool {
-        if value.is_finite() {
-            return true;
-        }
-        let refused = if value.is_nan() {
-            &self.nan
-        } else {
-            &self.infinite
-        };
-        refused.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-}
-
 /// Bits of a rank that hold the size: 4.8 hours in nanoseconds, 16 TiB in bytes.
 const SIZE_BITS: u32 = 44;
 const LARGEST: u64 = (1 << SIZE_BITS) - 1;
@@ -99,7 +49,7 @@ impl Slot {
         trace: TraceRef,
         exemplar: impl FnOnce() -> (usize, f64),
     ) {
-        let epoch = shared.epoch.load(Ordering::Relaxed) << SIZE_BITS;
+        let epoch = shared.epoch() << SIZE_BITS;
         let rank = epoch | units.min(LARGEST);
         if self.is_outranked_by(rank) {
             let (bucket, value) = exemplar();
@@ -124,7 +74,7 @@ impl Slot {
             *exemplar = Some(Exemplar {
                 trace,
                 value,
-                at: shared.clock.wall(),
+                at: shared.clock().wall(),
                 bucket,
             });
         }

@@ -1,6 +1,6 @@
 //! The last value.
 
-use super::exemplar::Shared;
+use super::shared::Shared;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

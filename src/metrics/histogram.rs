@@ -1,8 +1,9 @@
 //! Fixed-bucket histograms in a few shards: 10 ns a value, no lock, no allocation.
 
 use super::{
-    exemplar::{Exemplar, Shared, Slot, TraceRef},
+    exemplar::{Exemplar, Slot, TraceRef},
     shards,
+    shared::Shared,
 };
 use crossbeam_utils::CachePadded;
 use std::{

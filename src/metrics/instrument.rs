@@ -3,10 +3,10 @@
 use super::{
     counter::{Counter, ObservedCounter, UpDownCounter},
     descriptor::{Kind, Unit},
-    exemplar::Shared,
     gauge::Gauge,
     histogram::{Edges, Histogram, Scale},
     labels::{Labels, Reserved},
+    shared::Shared,
 };
 use std::{
     collections::HashMap,

@@ -1,6 +1,6 @@
 //! Attribute sets in one canonical form: what Prometheus would take for one series is one series.
 
-use super::{exemplar::Shared, naming};
+use super::{naming, shared::Shared};
 use std::{borrow::Cow, sync::atomic::Ordering};
 
 /// The longest value of an attribute on a metric, in bytes.

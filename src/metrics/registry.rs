@@ -3,11 +3,11 @@
 use super::{
     counter::{Counter, ObservedCounter, UpDownCounter},
     descriptor::{Descriptor, Kind, Unit},
-    exemplar::Shared,
     gauge::Gauge,
     histogram::{Edges, Histogram, Scale},
     instrument::{Budget, Declaration, Family, Instrument, Shape, lock},
     naming,
+    shared::Shared,
 };
 use crate::clock::Clock;
 use std::{
