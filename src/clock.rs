@@ -57,6 +57,37 @@ impl Clock {
             Source::Manual(hands) => *hands.wall.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
+
+    /// Both clocks now. A wall clock before 1970 counts as 1970.
+    pub(crate) fn anchor(&self) -> Anchor {
+        let since_1970 = self.wall().duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = since_1970.unwrap_or_default().as_nanos();
+        Anchor {
+            instant: self.now(),
+            unix_nanos: u64::try_from(nanos).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The two clocks read at one moment: it gives instants of the recent past their time of the day,
+/// though the wall clock may have jumped in between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anchor {
+    instant: Instant,
+    unix_nanos: u64,
+}
+
+impl Anchor {
+    /// Nanoseconds since 1970, as OTLP has it.
+    pub(crate) fn unix_nanos(&self, at: Instant) -> u64 {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        match at.checked_duration_since(self.instant) {
+            Some(later) => self.unix_nanos.saturating_add(nanos(later)),
+            None => self
+                .unix_nanos
+                .saturating_sub(nanos(self.instant.saturating_duration_since(at))),
+        }
+    }
 }
 
 /// A clock that moves only when it is told to.

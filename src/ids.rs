@@ -14,6 +14,21 @@ pub struct TraceId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanId(u64);
 
+/// Where in which trace something happened, and whether that trace is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanContext {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) is_sampled: bool,
+}
+
+impl SpanContext {
+    /// The W3C flags of the trace.
+    pub(crate) fn flags(self) -> u8 {
+        u8::from(self.is_sampled)
+    }
+}
+
 impl TraceId {
     /// A random id. Not for secrets: the generator is fast, not cryptographic.
     pub(crate) fn random() -> Self {

@@ -58,15 +58,19 @@
 pub mod catalog;
 pub mod clock;
 pub mod context;
+mod delivery;
 pub mod error;
 mod export;
 pub mod ids;
 mod instrumentation;
 pub mod metrics;
 mod pipeline;
+mod records;
+mod redaction;
 pub mod resource;
 mod semconv;
 pub mod snapshot;
+mod stack;
 pub mod telemetry;
 mod worker;
 

@@ -39,7 +39,7 @@ mod shared;
 pub use descriptor::{Descriptor, Kind, Unit};
 pub(crate) use {
     counter::{Counter, UpDownCounter},
-    exemplar::{Exemplar, TraceRef},
+    exemplar::Exemplar,
     histogram::{Histogram, HistogramReading},
     insert_only::InsertOnlyMap,
     instrument::{Family, Instrument, Series, Storage},

@@ -1,7 +1,7 @@
 //! Exemplars: of the requests since the last scrape, the slowest of each series, by trace id.
 
 use super::shared::Shared;
-use crate::ids::{SpanId, TraceId};
+use crate::ids::SpanContext;
 use std::{
     sync::{
         Mutex,
@@ -10,17 +10,10 @@ use std::{
     time::SystemTime,
 };
 
-/// The trace that a measurement was taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraceRef {
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: SpanId,
-}
-
 /// One measurement that stands for its series.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exemplar {
-    pub(crate) trace: TraceRef,
+    pub(crate) trace: SpanContext,
     pub(crate) value: f64,
     pub(crate) at: SystemTime,
     /// The index of the bucket that holds it.
@@ -46,7 +39,7 @@ impl Slot {
         &self,
         shared: &Shared,
         units: u64,
-        trace: TraceRef,
+        trace: SpanContext,
         exemplar: impl FnOnce() -> (usize, f64),
     ) {
         let epoch = shared.epoch() << SIZE_BITS;
@@ -65,7 +58,7 @@ impl Slot {
     }
 
     #[cold]
-    fn replace(&self, shared: &Shared, rank: u64, bucket: usize, trace: TraceRef, value: f64) {
+    fn replace(&self, shared: &Shared, rank: u64, bucket: usize, trace: SpanContext, value: f64) {
         // Whoever comes while another writes goes without: an exemplar is no count.
         if let Ok(mut exemplar) = self.exemplar.try_lock()
             && self.is_outranked_by(rank)
@@ -88,14 +81,16 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{SpanId, TraceId};
 
     #[test]
     fn the_slowest_since_the_last_collection_is_kept() {
         let (shared, slot) = (Shared::default(), Slot::default());
         let offer = |units: u64| {
-            let trace = TraceRef {
+            let trace = SpanContext {
                 trace_id: TraceId::random(),
                 span_id: SpanId::random(),
+                is_sampled: true,
             };
             slot.offer(&shared, units, trace, || (0, units as f64));
         };

@@ -1,10 +1,11 @@
 //! Fixed-bucket histograms in a few shards: 10 ns a value, no lock, no allocation.
 
 use super::{
-    exemplar::{Exemplar, Slot, TraceRef},
+    exemplar::{Exemplar, Slot},
     shards,
     shared::Shared,
 };
+use crate::ids::SpanContext;
 use crossbeam_utils::CachePadded;
 use std::{
     sync::{
@@ -146,14 +147,14 @@ impl Histogram {
 
     /// Records a duration into a histogram of seconds.
     #[inline]
-    pub(crate) fn record_duration(&self, duration: Duration, trace: Option<TraceRef>) {
+    pub(crate) fn record_duration(&self, duration: Duration, trace: Option<SpanContext>) {
         // 584 years fit.
         self.record_whole(duration.as_nanos() as u64, trace);
     }
 
     /// Records whole units: bytes, or nanoseconds of a histogram of seconds.
     #[inline]
-    pub(crate) fn record_whole(&self, units: u64, trace: Option<TraceRef>) {
+    pub(crate) fn record_whole(&self, units: u64, trace: Option<SpanContext>) {
         debug_assert!(self.edges.scale != Scale::Float);
         let bucket = self.bucket_of(units);
         let mine = shards::mine();

@@ -7,10 +7,7 @@ use super::{
     request::{Protocol, Traits},
     upgrade::{self, UpgradedStream},
 };
-use crate::{
-    context::TraceContext,
-    metrics::{TraceRef, UpDownCounter},
-};
+use crate::{context::TraceContext, ids::SpanContext, metrics::UpDownCounter};
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use std::{sync::Arc, time::Instant};
 
@@ -223,11 +220,12 @@ impl Exchange {
         now
     }
 
-    fn exemplar(&self) -> Option<TraceRef> {
+    fn exemplar(&self) -> Option<SpanContext> {
         let trace = self.trace.as_ref().filter(|trace| trace.sampled)?;
-        Some(TraceRef {
+        Some(SpanContext {
             trace_id: trace.trace_id,
             span_id: trace.span_id,
+            is_sampled: true,
         })
     }
 }

@@ -1,0 +1,92 @@
+//! From the hand-off to the collector's answer: every record is acknowledged, or counted by what
+//! became of it.
+//!
+//! ```text
+//! source ─→ Handoff (sharded) ─→ stages ─┬─→ Queue of one destination ─→ Transport ─→ its answer
+//!                                        └─→ Queue of another …
+//! ```
+
+mod handoff;
+
+pub(crate) use handoff::Handoff;
+
+use crate::{
+    clock::Anchor,
+    records::{Fields, Record, Signal},
+};
+use bytes::Bytes;
+use std::{fmt, pin::Pin, time::Duration};
+
+/// One record with its fields, as the worker reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) record: &'a Record,
+    /// To be read by [`records::read`](crate::records::read).
+    pub(crate) fields: &'a [u8],
+    /// What turns the record's instants into times of the day.
+    pub(crate) anchor: &'a Anchor,
+}
+
+/// How a destination's wire spells records.
+pub(crate) trait Encode: Send + Sync + 'static {
+    /// Appends one record.
+    fn record(&self, entry: Entry<'_>, out: &mut Vec<u8>);
+
+    /// The body of one request that carries `records`, each as [`record`](Self::record) spelled it.
+    fn request(&self, signal: Signal, records: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8>;
+}
+
+/// A step on the worker before anything is encoded: it may add fields.
+pub(crate) trait Stage: Send + 'static {
+    fn apply(&mut self, record: &Record, fields: &mut Fields);
+}
+
+/// Metrics, which are read when it is time and not handed off.
+pub(crate) trait Push: Send + 'static {
+    /// The body of the next request. After one that was not delivered, deltas are the same bytes
+    /// again.
+    fn request(&mut self) -> Vec<u8>;
+
+    /// What became of the last request.
+    fn concluded(&mut self, conclusion: Conclusion);
+}
+
+/// The end of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conclusion {
+    Delivered,
+    /// Certainly not taken: what it said is still to be said.
+    NotDelivered,
+    /// Perhaps taken: to say it again might count twice.
+    Ambiguous,
+}
+
+/// Carries a request to a destination, once. Each attempt has its deadline inside.
+pub(crate) trait Transport: fmt::Debug + Send + Sync + 'static {
+    fn send(&self, signal: Signal, body: Bytes) -> Sending<'_>;
+}
+
+/// An attempt under way.
+pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// What came of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Taken, but for `rejected` records. `message` is what the destination said to that, or by
+    /// way of a warning.
+    Accepted {
+        rejected: u64,
+        message: Option<String>,
+    },
+    /// Not taken, and it never will be: the request is not one that the destination accepts.
+    Refused { reason: String },
+    /// Not taken: the request is larger than the destination accepts.
+    TooLarge { reason: String },
+    /// Not taken. To be tried again, not before `after` where the destination says when.
+    Unavailable {
+        after: Option<Duration>,
+        reason: String,
+    },
+    /// Sent whole, and never answered: taken or not.
+    Unanswered { reason: String },
+}

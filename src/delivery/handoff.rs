@@ -1,0 +1,220 @@
+//! Where sources leave their records: a lock for a few nanoseconds, no allocation once the memory
+//! is there, and never a wait for anything but another thread's copy.
+
+use crate::records::{Priority, Record, Signal};
+use crossbeam_utils::CachePadded;
+use std::{
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+use tokio::sync::Notify;
+
+const MOST_SHARDS: usize = 8;
+/// A shard that holds this much wakes the worker before its time.
+const ENOUGH_TO_WAKE: usize = 256 * 1024;
+
+/// Takes records from any thread and holds them until the worker comes.
+#[derive(Debug)]
+pub(crate) struct Handoff {
+    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    shard_bytes: usize,
+    /// By [`Signal`]: whether somebody wants its records.
+    wanted: [bool; Signal::ALL.len()],
+    is_closed: AtomicBool,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    held: Held,
+    offered: [Counts; Signal::ALL.len()],
+}
+
+/// Records that lie in the hand-off, or were taken out of it together.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Each with the end of its fields, which begin where those of the one before end.
+    records: Vec<(Record, usize)>,
+    fields: Vec<u8>,
+    boxed_bytes: usize,
+}
+
+/// What became of records of one signal at the hand-off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// All that were offered, those that found no room included.
+    pub(crate) accepted: u64,
+    /// Dropped for want of room.
+    pub(crate) queue_full: u64,
+    /// Dropped because the telemetry was shut down.
+    pub(crate) after_shutdown: u64,
+    /// Still there.
+    pub(crate) held: u64,
+}
+
+impl Handoff {
+    /// Holds at most `bytes`; of records of the other signals none are to be built.
+    pub(crate) fn new(bytes: usize, wanted: &[Signal]) -> Self {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let shards = (2 * cores).min(MOST_SHARDS);
+        Self {
+            shards: (0..shards).map(|_| CachePadded::default()).collect(),
+            shard_bytes: bytes / shards,
+            wanted: Signal::ALL.map(|signal| wanted.contains(&signal)),
+            is_closed: AtomicBool::new(false),
+            filled: Notify::new(),
+        }
+    }
+
+    /// Whether records of this signal have somewhere to go. Where they have not, a source builds
+    /// none; error records are always built, since they are grouped in the process.
+    #[inline]
+    pub(crate) fn wants(&self, signal: Signal) -> bool {
+        self.wanted[signal as usize]
+    }
+
+    /// Leaves a record; one that finds no room, or comes after the end, is counted.
+    #[inline]
+    pub(crate) fn offer(&self, record: Record, fields: &[u8]) {
+        let shard = &self.shards[shard_of_this_thread() % self.shards.len()];
+        let is_enough = self.leave(&mut lock(shard), record, fields);
+        // After the lock: to wake the worker is a call to the system.
+        if is_enough {
+            self.filled.notify_one();
+        }
+    }
+
+    /// As [`offer`](Self::offer), for a thread that must not wait and may hold any lock, such as
+    /// one that panics. `false`: every shard was taken, and the record is lost.
+    pub(crate) fn offer_without_waiting(&self, record: Record, fields: &[u8]) -> bool {
+        let mine = shard_of_this_thread();
+        let free = (0..self.shards.len()).find_map(|next| {
+            match self.shards[(mine + next) % self.shards.len()].try_lock() {
+                Ok(shard) => Some(shard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
+        });
+        match free {
+            Some(mut shard) => {
+                self.leave(&mut shard, record, fields);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether the worker is to be woken.
+    fn leave(&self, shard: &mut Shard, record: Record, fields: &[u8]) -> bool {
+        let counts = &mut shard.offered[record.signal() as usize];
+        counts.accepted += 1;
+        if self.is_closed.load(Ordering::Relaxed) {
+            counts.after_shutdown += 1;
+            return false;
+        }
+        let before = shard.held.bytes();
+        let after = before + mem::size_of::<(Record, usize)>() + fields.len() + record.boxed_bytes();
+        // The last eighths are kept for what is lost last.
+        let room = match record.priority() {
+            Priority::Errors => self.shard_bytes,
+            Priority::Events => self.shard_bytes / 8 * 7,
+            Priority::Routine => self.shard_bytes / 8 * 6,
+        };
+        if after > room {
+            counts.queue_full += 1;
+            return false;
+        }
+        counts.held += 1;
+        shard.held.boxed_bytes += record.boxed_bytes();
+        shard.held.fields.extend_from_slice(fields);
+        let end = shard.held.fields.len();
+        shard.held.records.push((record, end));
+        let enough = ENOUGH_TO_WAKE.min(self.shard_bytes / 2);
+        before < enough && after >= enough
+    }
+
+    /// Ends when a shard holds so much that the worker should come.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Wakes the worker before its time.
+    pub(super) fn wake(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Hands over what lies in each shard in turn. `taken` may be empty memory to use again.
+    pub(super) fn take(&self, taken: &mut Held, mut each: impl FnMut(&mut Held)) {
+        for shard in &self.shards {
+            taken.clear();
+            {
+                let mut shard = lock(shard);
+                mem::swap(&mut shard.held, taken);
+                for counts in &mut shard.offered {
+                    counts.held = 0;
+                }
+            }
+            if !taken.records.is_empty() {
+                each(taken);
+            }
+        }
+    }
+
+    /// From here on records are counted and dropped.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// What was offered of one signal so far, and what became of it here.
+    pub(crate) fn counts(&self, signal: Signal) -> Counts {
+        self.shards.iter().fold(Counts::default(), |sum, shard| {
+            let counts = lock(shard).offered[signal as usize];
+            Counts {
+                accepted: sum.accepted + counts.accepted,
+                queue_full: sum.queue_full + counts.queue_full,
+                after_shutdown: sum.after_shutdown + counts.after_shutdown,
+                held: sum.held + counts.held,
+            }
+        })
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        self.records.len() * mem::size_of::<(Record, usize)>() + self.fields.len() + self.boxed_bytes
+    }
+
+    fn clear(&mut self) {
+        self.records.clear();
+        self.fields.clear();
+        self.boxed_bytes = 0;
+    }
+
+    /// Each record with its fields, in the order of their coming.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Record, &[u8])> {
+        let mut begin = 0;
+        self.records.iter().map(move |(record, end)| {
+            let fields = &self.fields[begin..*end];
+            begin = *end;
+            (record, fields)
+        })
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Threads take shards in turn, so that few share one.
+#[inline]
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    MINE.try_with(|mine| *mine).unwrap_or_default()
+}
