@@ -1,7 +1,11 @@
 //! All that is declared, in one place: from here come the Prometheus name, the OTLP name, and
 //! later the alert rule, the dashboard's panel and the live page.
 
+pub mod delivery;
+pub mod errors;
+pub mod events;
 pub mod http;
+pub mod logs;
 pub mod process;
 pub mod telemetry;
 
@@ -18,15 +22,33 @@ pub const ALL: &[&Descriptor] = &[
     &http::RESPONSE_BODY_SIZE,
     &http::STREAMS_ACTIVE,
     &http::STREAMS_DURATION,
+    &logs::LOG_RECORDS,
+    &errors::EXCEPTIONS,
+    &errors::EXCEPTIONS_BY_TYPE,
+    &errors::PANICS,
+    &events::EVENTS,
+    &events::EVENTS_REFUSED,
     &process::CPU_TIME,
     &process::MEMORY_USAGE,
     &process::MEMORY_VIRTUAL,
     &process::THREAD_COUNT,
     &process::FILE_DESCRIPTOR_COUNT,
     &process::UPTIME,
+    &delivery::ACCEPTED,
+    &delivery::ACKNOWLEDGED,
+    &delivery::REJECTED,
+    &delivery::DROPPED,
+    &delivery::AMBIGUOUS,
+    &delivery::QUEUED,
+    &delivery::IN_FLIGHT,
+    &delivery::SPOOLED,
+    &delivery::QUEUE_SIZE,
+    &delivery::EXPORT_DURATION,
+    &delivery::BREAKER_OPEN,
     &telemetry::SERIES_OVERFLOWED,
     &telemetry::INSTRUMENTS_REFUSED,
     &telemetry::VALUES_REFUSED,
     &telemetry::VALUES_TRUNCATED,
     &telemetry::WORKER_RESTARTS,
+    &telemetry::RECORDS_UNCLAIMED,
 ];

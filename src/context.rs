@@ -1,109 +1,131 @@
-//! The current request: which trace it belongs to.
+//! The current request: its trace, its route, and who it is for.
 //!
 //! The HTTP layer sets it around each poll of a handler's future and of a response's body, on
 //! whatever thread that happens, and takes it back after; code inside needs no argument to find
-//! it. A task spawned from a handler does not inherit it.
+//! it. A task spawned from a handler does not inherit it: [`carry`] takes it there.
 
-use crate::ids::{SpanId, TraceId};
-use ::http::HeaderValue;
-use std::cell::Cell;
+mod carried;
+mod identity;
+mod trace;
 
-/// The trace that the current request belongs to, as W3C Trace Context has it.
-///
-/// The span id is that of this service's own span; the caller's was its parent.
+pub use carried::{Carried, carry};
+pub use identity::{identify, identify_session, identify_user};
+pub use trace::{TraceContext, current_trace};
+pub(crate) use {
+    identity::Identity,
+    trace::{active, pop_span, push_span},
+};
+
+use crate::{
+    ids::SpanContext,
+    pipeline::{self, Pipeline},
+    records::Fields,
+    semconv,
+};
+use std::cell::RefCell;
+
+/// The request that the calling code runs for.
 #[derive(Clone, Debug)]
-pub struct TraceContext {
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: SpanId,
-    pub(crate) sampled: bool,
-    /// Boxed: few requests carry it, and the context moves with every poll.
-    pub(crate) state: Option<Box<HeaderValue>>,
-}
-
-impl TraceContext {
-    /// The id of the whole trace; the caller's, when it sent one.
-    pub fn trace_id(&self) -> TraceId {
-        self.trace_id
-    }
-
-    /// The id of this service's own span within it.
-    pub fn span_id(&self) -> SpanId {
-        self.span_id
-    }
-
-    /// Whether the trace is recorded.
-    pub fn is_sampled(&self) -> bool {
-        self.sampled
-    }
-
-    /// The value of the `traceparent` header of an outgoing call.
-    ///
-    /// ```
-    /// if let Some(trace) = orderscope::context::current_trace() {
-    ///     let header = trace.traceparent();
-    ///     assert_eq!(header.len(), 55);
-    /// }
-    /// ```
-    pub fn traceparent(&self) -> String {
-        let flags = u8::from(self.sampled);
-        format!("00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
-    }
-
-    /// The value of the `tracestate` header of an outgoing call: the caller's, unchanged.
-    pub fn tracestate(&self) -> Option<&HeaderValue> {
-        self.state.as_deref()
-    }
+pub(crate) struct Request {
+    pub(crate) trace: TraceContext,
+    pub(crate) pipeline: &'static Pipeline,
+    /// `None`: no route matched.
+    pub(crate) route: Option<&'static str>,
+    pub(crate) method: &'static str,
+    /// Boxed: it moves with every poll, and many requests are nobody's.
+    pub(crate) identity: Option<Box<Identity>>,
+    /// Whether the panic that is under way, if any, was recorded.
+    pub(crate) panic_is_recorded: bool,
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
+    static CURRENT: RefCell<Option<Request>> = const { RefCell::new(None) };
 }
 
-/// The trace of the request that the calling code runs for; `None` outside the HTTP layer.
-pub fn current_trace() -> Option<TraceContext> {
+/// Reads the current request. `None`: there is none, or its thread is going.
+pub(crate) fn with_request<T>(read: impl FnOnce(&Request) -> T) -> Option<T> {
     CURRENT
-        .try_with(|current| {
-            let trace = current.take();
-            current.set(trace.clone());
-            trace
-        })
+        .try_with(|current| Some(read(current.try_borrow().ok()?.as_ref()?)))
         .ok()
         .flatten()
 }
 
-/// Makes `trace` the current one until the guard goes, which gives it back and restores what was
-/// current before; also when the code between panics.
-#[inline]
-pub(crate) fn enter(trace: &mut Option<TraceContext>) -> Entered<'_> {
-    swap(trace);
-    Entered(trace)
+/// Changes the current request, where there is one.
+pub(crate) fn with_request_mut<T>(change: impl FnOnce(&mut Request) -> T) -> Option<T> {
+    CURRENT
+        .try_with(|current| Some(change(current.try_borrow_mut().ok()?.as_mut()?)))
+        .ok()
+        .flatten()
 }
 
-pub(crate) struct Entered<'a>(&'a mut Option<TraceContext>);
+/// What the calling code records into: its request's telemetry, else the installed one.
+pub(crate) fn pipeline() -> Option<&'static Pipeline> {
+    with_request(|request| request.pipeline).or_else(pipeline::installed)
+}
+
+/// Adds what is known of the current request: its route, its user, its session.
+pub(crate) fn describe(fields: &mut Fields) {
+    let _ = with_request(|request| {
+        if let Some(route) = request.route {
+            fields.word(semconv::HTTP_ROUTE, route);
+        }
+        if let Some(identity) = &request.identity {
+            identity.describe(fields);
+        }
+    });
+}
+
+/// Makes `request` the current one until the guard goes, which gives it back and restores what was
+/// current before; also when the code between panics.
+#[inline]
+pub(crate) fn enter(request: &mut Option<Request>) -> Entered<'_> {
+    let span = request.as_ref().map(|request| request.trace.span());
+    let outer = trace::replace_active(span);
+    swap(request);
+    Entered { request, outer }
+}
+
+pub(crate) struct Entered<'a> {
+    request: &'a mut Option<Request>,
+    outer: Option<SpanContext>,
+}
 
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        swap(self.0);
+        swap(self.request);
+        trace::replace_active(self.outer);
     }
 }
 
 #[inline]
-fn swap(trace: &mut Option<TraceContext>) {
+fn swap(request: &mut Option<Request>) {
     // An error: the thread is going, and nothing on it asks any more.
-    let _ = CURRENT.try_with(|current| *trace = current.replace(trace.take()));
+    let _ = CURRENT.try_with(|current| {
+        if let Ok(mut current) = current.try_borrow_mut() {
+            std::mem::swap(&mut *current, request);
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{SpanId, TraceId};
 
-    fn trace() -> TraceContext {
-        TraceContext {
-            trace_id: TraceId::random(),
-            span_id: SpanId::random(),
-            sampled: true,
-            state: None,
+    fn request() -> Request {
+        Request {
+            trace: TraceContext {
+                trace_id: TraceId::random(),
+                span_id: SpanId::random(),
+                sampled: true,
+                state: None,
+            },
+            pipeline: Pipeline::for_tests(&[]),
+            route: None,
+            method: "GET",
+            identity: None,
+            panic_is_recorded: false,
         }
     }
 
@@ -111,10 +133,18 @@ mod tests {
         current_trace().map(|trace| trace.trace_id)
     }
 
+    fn span() -> SpanContext {
+        SpanContext {
+            trace_id: TraceId::random(),
+            span_id: SpanId::random(),
+            is_sampled: true,
+        }
+    }
+
     #[test]
     fn an_inner_request_hides_the_outer_one_until_it_is_left() {
-        let (mut outer, mut inner) = (Some(trace()), Some(trace()));
-        let ids = [&outer, &inner].map(|trace| trace.as_ref().map(|trace| trace.trace_id));
+        let (mut outer, mut inner) = (Some(request()), Some(request()));
+        let ids = [&outer, &inner].map(|request| request.as_ref().map(|r| r.trace.trace_id));
         {
             let _outer = enter(&mut outer);
             assert_eq!(current(), ids[0]);
@@ -125,12 +155,12 @@ mod tests {
             assert_eq!(current(), ids[0]);
         }
         assert_eq!(current(), None);
-        assert_eq!(inner.map(|trace| trace.trace_id), ids[1]);
+        assert_eq!(inner.map(|request| request.trace.trace_id), ids[1]);
     }
 
     #[test]
     fn a_panic_inside_leaves_nothing_behind() {
-        let mut mine = Some(trace());
+        let mut mine = Some(request());
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _entered = enter(&mut mine);
             panic!("planted");
@@ -138,5 +168,48 @@ mod tests {
         assert!(panicked.is_err());
         assert_eq!(current(), None);
         assert!(mine.is_some());
+    }
+
+    #[test]
+    fn the_innermost_span_is_the_one_entered_last_and_not_left_yet() {
+        let (outer, inner) = (span(), span());
+        push_span(outer);
+        push_span(inner);
+        assert_eq!(active(), Some(inner));
+        // In the order of their entering, which `tracing` allows.
+        pop_span(outer.span_id);
+        assert_eq!(active(), Some(inner));
+        pop_span(inner.span_id);
+        assert_eq!(active(), None);
+    }
+
+    #[test]
+    fn whom_a_request_is_for_stays_with_it_over_its_polls() {
+        let mut mine = Some(request());
+        {
+            let _entered = enter(&mut mine);
+            identify("u-1", 77);
+        }
+        let _entered = enter(&mut mine);
+        let known = with_request(|request| request.identity.clone()).flatten();
+        let known = known.unwrap();
+        assert_eq!((known.user(), known.session()), (Some("u-1"), Some("77")));
+    }
+
+    #[test]
+    fn a_carried_task_runs_in_the_span_that_it_was_made_in() {
+        let mut mine = Some(request());
+        let inner = span();
+        let task = {
+            let _entered = enter(&mut mine);
+            push_span(inner);
+            let task = carry(async { (active(), with_request(|_| ()).is_some()) });
+            pop_span(inner.span_id);
+            task
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let ran = std::thread::spawn(|| runtime.unwrap().block_on(task));
+        assert_eq!(ran.join().unwrap(), (Some(inner), true));
+        assert_eq!(active(), None);
     }
 }

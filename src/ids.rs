@@ -45,6 +45,11 @@ impl TraceId {
         (id != 0).then_some(Self { high, low })
     }
 
+    /// The half whose bits decide whether a share of all traces has it.
+    pub(crate) fn low(self) -> u64 {
+        self.low
+    }
+
     /// Big-endian bytes, as on the wire.
     pub fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.high) << 64 | u128::from(self.low)).to_be_bytes()

@@ -22,6 +22,7 @@
 //! (`reason="reserved_label"`). A gauge or a
 //! histogram refuses NaN and infinities (`orderscope.values.refused`).
 
+mod by_value;
 mod counter;
 mod descriptor;
 mod exemplar;
@@ -38,6 +39,7 @@ mod shared;
 
 pub use descriptor::{Descriptor, Kind, Unit};
 pub(crate) use {
+    by_value::CountersByValue,
     counter::{Counter, UpDownCounter},
     exemplar::Exemplar,
     histogram::{Histogram, HistogramReading},

@@ -1,41 +1,146 @@
 //! What every source records into.
 
+mod counters;
+mod sampler;
+mod tap;
+
+pub use sampler::Sampling;
+pub(crate) use tap::ResponseTap;
+
 use crate::{
     catalog,
     clock::Clock,
+    delivery::Handoff,
     metrics::{Counter, Limits, Registry},
+    records::{self, Fields, Record},
     semconv,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use counters::Counters;
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-/// The registry and the clock of one telemetry. Made once and leaked: a source holds a
+/// What the sources of one telemetry record into. Made once and leaked: a source holds a
 /// `&'static` to it, since an `Arc` cloned for each request would cost 250 ns under contention.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
+    pub(crate) handoff: Handoff,
+    pub(crate) counters: Counters,
+    pub(crate) settings: Settings,
+    /// Asked for each response that tells of a failure.
+    pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
+    truncated_in_records: AtomicU64,
+}
+
+/// How sources record.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) sampling: Sampling,
+    /// A request that takes longer keeps its span, whatever was decided on its trace.
+    pub(crate) slow_after: Duration,
+    /// What one record may hold.
+    pub(crate) record_limits: records::Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sampling: Sampling::default(),
+            // The product's threshold on response time.
+            slow_after: Duration::from_secs(2),
+            record_limits: records::Limits::default(),
+        }
+    }
+}
+
+/// The pipeline of the installed telemetry.
+static INSTALLED: OnceLock<&'static Pipeline> = OnceLock::new();
+/// Records that came before there was one.
+static UNCLAIMED: AtomicU64 = AtomicU64::new(0);
+
+/// The installed one.
+#[inline]
+pub(crate) fn installed() -> Option<&'static Pipeline> {
+    INSTALLED.get().copied()
+}
+
+/// Counts a record that no telemetry was there to take.
+pub(crate) fn count_unclaimed() {
+    UNCLAIMED.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Pipeline {
     /// `restarts` is the worker's own count of its tenants' restarts.
-    pub(crate) fn leaked(limits: Limits, clock: Clock, restarts: Arc<AtomicU64>) -> &'static Self {
+    pub(crate) fn leaked(
+        limits: Limits,
+        clock: Clock,
+        handoff: Handoff,
+        settings: Settings,
+        restarts: Arc<AtomicU64>,
+    ) -> &'static Self {
+        let registry = Registry::new(limits, clock.clone());
         let pipeline: &'static Self = Box::leak(Box::new(Self {
-            registry: Registry::new(limits, clock.clone()),
+            counters: Counters::new(&registry),
+            registry,
             clock,
+            handoff,
+            settings,
+            response_tap: OnceLock::new(),
+            truncated_in_records: AtomicU64::new(0),
         }));
         pipeline.observe_itself(restarts);
         pipeline
     }
 
+    /// One for unit tests, whose records wait in its hand-off.
+    #[cfg(test)]
+    pub(crate) fn for_tests(wanted: &[records::Signal]) -> &'static Self {
+        Self::leaked(
+            Limits::default(),
+            Clock::system(),
+            Handoff::new(1 << 20, wanted),
+            Settings::default(),
+            Arc::default(),
+        )
+    }
+
+    /// Makes this the process's, for as long as it lives.
+    pub(crate) fn install(&'static self) {
+        INSTALLED.get_or_init(|| self);
+    }
+
+    /// Composes the fields of a record and hands it off.
+    #[inline]
+    pub(crate) fn record(&self, record: Record, compose: impl FnOnce(&mut Fields)) {
+        Fields::compose(self.settings.record_limits, |fields| {
+            compose(fields);
+            self.count_truncated(fields);
+            self.handoff.offer(record, fields.as_bytes());
+        });
+    }
+
+    /// Counts the values of `fields` that were cut or left out.
+    #[inline]
+    pub(crate) fn count_truncated(&self, fields: &Fields) {
+        if fields.truncated() > 0 {
+            self.truncated_in_records
+                .fetch_add(fields.truncated(), Ordering::Relaxed);
+        }
+    }
+
     /// What the telemetry refused, cut or could not hold, as metrics.
     fn observe_itself(&'static self, worker_restarts: Arc<AtomicU64>) {
         use catalog::telemetry::{
-            INSTRUMENTS_REFUSED, SERIES_OVERFLOWED, VALUES_REFUSED, VALUES_TRUNCATED,
-            WORKER_RESTARTS,
+            INSTRUMENTS_REFUSED, RECORDS_UNCLAIMED, SERIES_OVERFLOWED, VALUES_REFUSED,
+            VALUES_TRUNCATED, WORKER_RESTARTS,
         };
+        const RECORDS: (&str, &str) = (semconv::SIGNAL, "records");
         const METRICS: (&str, &str) = (semconv::SIGNAL, "metrics");
         let registry = &self.registry;
         let overflowed = registry.counter(&SERIES_OVERFLOWED);
@@ -50,7 +155,9 @@ impl Pipeline {
         let values = registry
             .refused_values()
             .map(|(reason, _)| values.kept(&[(semconv::REASON, reason), METRICS]));
-        let truncated = registry.counter(&VALUES_TRUNCATED).kept(&[METRICS]);
+        let truncated = registry.counter(&VALUES_TRUNCATED);
+        let truncated = [METRICS, RECORDS].map(|of| truncated.kept(&[of]));
+        let unclaimed = registry.counter(&RECORDS_UNCLAIMED).kept(&[]);
         let restarts = registry.counter(&WORKER_RESTARTS).kept(&[]);
         registry.observe(move || {
             for (metric, count) in registry.overflows() {
@@ -60,7 +167,9 @@ impl Pipeline {
             }
             follow(&refused, registry.refusals());
             follow(&values, registry.refused_values());
-            truncated.absolute(registry.truncated_values());
+            truncated[0].absolute(registry.truncated_values());
+            truncated[1].absolute(self.truncated_in_records.load(Ordering::Relaxed));
+            unclaimed.absolute(UNCLAIMED.load(Ordering::Relaxed));
             restarts.absolute(worker_restarts.load(Ordering::Relaxed));
         });
     }

@@ -1,15 +1,20 @@
 //! Names of the OpenTelemetry semantic conventions that we use, and ours beside them.
 
 pub(crate) use opentelemetry_semantic_conventions::attribute::{
-    CONTAINER_ID, CPU_MODE, DEPLOYMENT_ENVIRONMENT_NAME, ERROR_TYPE, HOST_NAME,
-    HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, K8S_POD_UID,
-    NETWORK_PROTOCOL_VERSION, PROCESS_PID, SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE,
-    SERVICE_VERSION, TELEMETRY_SDK_LANGUAGE, TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_SCHEME,
+    CODE_FILE_PATH, CODE_FUNCTION_NAME, CODE_LINE_NUMBER, CONTAINER_ID, CPU_MODE,
+    DEPLOYMENT_ENVIRONMENT_NAME, ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE,
+    EXCEPTION_TYPE, HOST_NAME, HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_BODY_SIZE, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, K8S_POD_UID,
+    NETWORK_PROTOCOL_VERSION, PROCESS_PID, SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID,
+    SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, SESSION_ID, TELEMETRY_SDK_LANGUAGE,
+    TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, THREAD_NAME, URL_FULL, URL_PATH, URL_SCHEME,
+    URL_TEMPLATE, USER_ID,
 };
 pub(crate) use opentelemetry_semantic_conventions::metric::{
-    HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_REQUEST_DURATION,
-    HTTP_SERVER_RESPONSE_BODY_SIZE, PROCESS_CPU_TIME, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL,
-    PROCESS_THREAD_COUNT, PROCESS_UNIX_FILE_DESCRIPTOR_COUNT, PROCESS_UPTIME,
+    HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE,
+    HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_RESPONSE_BODY_SIZE, PROCESS_CPU_TIME,
+    PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_THREAD_COUNT,
+    PROCESS_UNIX_FILE_DESCRIPTOR_COUNT, PROCESS_UPTIME,
 };
 
 /// How an accepted request ended.
@@ -24,3 +29,20 @@ pub(crate) const REASON: &str = "reason";
 pub(crate) const METRIC: &str = "metric";
 /// Which signal a self-metric speaks of.
 pub(crate) const SIGNAL: &str = "signal";
+/// The severity of a log record or an error, as [`Severity::text`](crate::logs::Severity::text)
+/// spells it.
+pub(crate) const SEVERITY: &str = "severity";
+/// Whether the program dealt with an error; a panic is one that it did not.
+pub(crate) const HANDLED: &str = "handled";
+/// The same on an error event.
+pub(crate) const ERROR_HANDLED: &str = "orderscope.error.handled";
+/// The name of a business event, on its counter.
+pub(crate) const EVENT: &str = "event";
+/// The id of one business event.
+pub(crate) const EVENT_ID: &str = "orderscope.event.id";
+/// Where records are sent, by the name that it was given.
+pub(crate) const DESTINATION: &str = "destination";
+/// On a span that was kept though its trace is not recorded: its parent and children are missing.
+pub(crate) const TRACE_PARTIAL: &str = "orderscope.trace.partial";
+/// The module that a line of log comes from.
+pub(crate) const TARGET: &str = "target";

@@ -4,6 +4,7 @@
 //! again, at most once a second.
 
 use std::{
+    cell::Cell,
     fmt, io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,6 +27,17 @@ const GRACE: Duration = Duration::from_millis(50);
 /// The pause before a tenant that failed is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+thread_local! {
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is one of a worker's: what it logs speaks of telemetry, and must not
+/// become telemetry again.
+#[inline]
+pub(crate) fn is_this_thread() -> bool {
+    IS_OURS.try_with(Cell::get).unwrap_or_default()
+}
+
 /// A thread named `orderscope` with a runtime of one thread.
 pub(crate) struct Worker {
     handle: Handle,
@@ -45,6 +57,7 @@ impl Worker {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
+            .on_thread_start(|| IS_OURS.set(true))
             .build()?;
         let handle = runtime.handle().clone();
         let (ending, told) = oneshot::channel();
@@ -55,6 +68,7 @@ impl Worker {
         thread::Builder::new()
             .name("orderscope".to_owned())
             .spawn(move || {
+                IS_OURS.set(true);
                 runtime.block_on(async move {
                     // An error: the worker was dropped without being stopped.
                     let Ok(within) = told.await else {

@@ -44,3 +44,11 @@ pub const WORKER_RESTARTS: Descriptor = Descriptor::counter(
     Unit::things("{restart}"),
     "Restarts of the telemetry worker's tenants.",
 );
+
+/// Events and errors recorded outside every telemetry, because none was installed (yet); over the
+/// whole process.
+pub const RECORDS_UNCLAIMED: Descriptor = Descriptor::counter(
+    "orderscope.records.unclaimed",
+    Unit::things("{record}"),
+    "Records that no telemetry was there to take.",
+);

@@ -117,7 +117,8 @@ impl Handoff {
             return false;
         }
         let before = shard.held.bytes();
-        let after = before + mem::size_of::<(Record, usize)>() + fields.len() + record.boxed_bytes();
+        let after =
+            before + mem::size_of::<(Record, usize)>() + fields.len() + record.boxed_bytes();
         // The last eighths are kept for what is lost last.
         let room = match record.priority() {
             Priority::Errors => self.shard_bytes,
@@ -183,9 +184,26 @@ impl Handoff {
     }
 }
 
+#[cfg(test)]
+impl Handoff {
+    /// What lies here, each record with its fields.
+    pub(crate) fn drain(&self) -> Vec<(Record, Vec<u8>)> {
+        let (mut taken, mut all) = (Held::default(), Vec::new());
+        self.take(&mut taken, |held| {
+            let held = mem::take(held);
+            let fields: Vec<_> = held.iter().map(|(_, fields)| fields.to_vec()).collect();
+            let records = held.records.into_iter().map(|(record, _)| record);
+            all.extend(records.zip(fields));
+        });
+        all
+    }
+}
+
 impl Held {
     fn bytes(&self) -> usize {
-        self.records.len() * mem::size_of::<(Record, usize)>() + self.fields.len() + self.boxed_bytes
+        self.records.len() * mem::size_of::<(Record, usize)>()
+            + self.fields.len()
+            + self.boxed_bytes
     }
 
     fn clear(&mut self) {

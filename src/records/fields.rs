@@ -324,7 +324,10 @@ mod tests {
         let fields: Vec<_> = read(&bytes).collect();
         assert_eq!(
             fields,
-            [("plain", Value::Text("naïv")), ("shown", Value::Text("abcd"))]
+            [
+                ("plain", Value::Text("naïv")),
+                ("shown", Value::Text("abcd"))
+            ]
         );
         assert_eq!(truncated, 2);
     }
@@ -361,7 +364,10 @@ mod tests {
         let fields: Vec<_> = read(&bytes).collect();
         assert_eq!(
             fields,
-            [("before", Value::Boolean(true)), ("nested", Value::Text("1"))]
+            [
+                ("before", Value::Boolean(true)),
+                ("nested", Value::Text("1"))
+            ]
         );
     }
 

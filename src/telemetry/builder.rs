@@ -9,12 +9,13 @@ use super::{
 use crate::{
     catalog,
     clock::Clock,
+    delivery::Handoff,
     error::Error,
     export::prometheus::Pages,
     http::Instruments,
     instrumentation::process,
     metrics::{Descriptor, Kind, Limits},
-    pipeline::Pipeline,
+    pipeline::{self, Pipeline},
     resource::Resource,
     semconv,
     worker::Worker,
@@ -193,7 +194,10 @@ impl Builder {
         let socket = address.map(bind).transpose()?.map(Arc::new);
         let worker = Arc::new(Worker::start().map_err(Error::worker)?);
 
-        let pipeline = Pipeline::leaked(self.limits, self.clock, worker.restarts());
+        let handoff = Handoff::new(0, &[]);
+        let settings = pipeline::Settings::default();
+        let restarts = worker.restarts();
+        let pipeline = Pipeline::leaked(self.limits, self.clock, handoff, settings, restarts);
         process::watch(pipeline);
         let pages = Arc::new(Pages::new(
             &pipeline.registry,

@@ -191,7 +191,7 @@ where
         };
         let mut inner = inner;
         let polled = catch(|| {
-            let _entered = context::enter(&mut exchange.trace);
+            let _entered = context::enter(&mut exchange.request);
             let frame = inner.as_mut().poll_frame(cx);
             (frame, inner.is_end_stream())
         });

@@ -7,8 +7,14 @@ use super::{
     request::{Protocol, Traits},
     upgrade::{self, UpgradedStream},
 };
-use crate::{context::TraceContext, ids::SpanContext, metrics::UpDownCounter};
+use crate::{
+    context::{self, TraceContext},
+    ids::{SpanContext, SpanId},
+    metrics::UpDownCounter,
+    records::{Record, RequestSpan, Signal},
+};
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use compact_str::CompactString;
 use std::{sync::Arc, time::Instant};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -25,7 +31,9 @@ pub(super) struct Exchange {
     traits: Traits,
     started: Instant,
     /// Handed to the context while the handler or the body is polled.
-    pub(super) trace: Option<TraceContext>,
+    pub(super) request: Option<context::Request>,
+    /// What only the request's span says. `None`: spans go nowhere.
+    span: Option<SpanDraft>,
     /// `None`: the request came without a body.
     request_bytes: Option<BytesRead>,
     response_bytes: u64,
@@ -38,6 +46,14 @@ pub(super) struct Exchange {
     decided: Option<Outcome>,
     /// What is recorded when nothing was decided.
     outcome: Outcome,
+}
+
+/// What a request's span says that nothing else does.
+#[derive(Debug)]
+struct SpanDraft {
+    /// The caller's span.
+    parent: Option<SpanId>,
+    path: CompactString,
 }
 
 /// What the end of the response means.
@@ -59,16 +75,30 @@ impl Exchange {
         instruments: &'static Instruments,
         route: Option<&str>,
         traits: Traits,
-        trace: TraceContext,
+        (trace, parent): (TraceContext, Option<SpanId>),
+        path: &str,
     ) -> Self {
         instruments.started.add(1);
         instruments.active(traits).add(1);
+        let pipeline = instruments.pipeline;
+        let route = instruments.route(route);
         Self {
             instruments,
-            route: instruments.route(route),
+            route,
             traits,
-            started: instruments.pipeline.clock.now(),
-            trace: Some(trace),
+            started: pipeline.clock.now(),
+            request: Some(context::Request {
+                trace,
+                pipeline,
+                route: route.template(),
+                method: traits.method(),
+                identity: None,
+                panic_is_recorded: false,
+            }),
+            span: pipeline.handoff.wants(Signal::Traces).then(|| SpanDraft {
+                parent,
+                path: CompactString::new(path),
+            }),
             request_bytes: None,
             response_bytes: 0,
             bytes_to_come: u64::MAX,
@@ -221,12 +251,46 @@ impl Exchange {
     }
 
     fn exemplar(&self) -> Option<SpanContext> {
-        let trace = self.trace.as_ref().filter(|trace| trace.sampled)?;
-        Some(SpanContext {
-            trace_id: trace.trace_id,
-            span_id: trace.span_id,
-            is_sampled: true,
-        })
+        let span = self.request.as_ref()?.trace.span();
+        span.is_sampled.then_some(span)
+    }
+
+    /// Hands the request's span off: of a trace that is recorded, and of a request that failed or
+    /// was slow.
+    #[inline]
+    fn record_span(&mut self, outcome: Outcome, now: Instant) {
+        let (Some(draft), Some(request)) = (self.span.take(), &mut self.request) else {
+            return;
+        };
+        let pipeline = self.instruments.pipeline;
+        let duration = now.saturating_duration_since(self.started);
+        let is_error = self.status >= 500
+            || matches!(
+                outcome,
+                Outcome::Panicked | Outcome::TimedOut | Outcome::BodyFailed
+            );
+        if !(request.trace.sampled || is_error || duration > pipeline.settings.slow_after) {
+            return;
+        }
+        let span = RequestSpan {
+            context: request.trace.span(),
+            parent: draft.parent,
+            state: request.trace.state.take(),
+            started: self.started,
+            duration,
+            method: self.traits.method(),
+            scheme: self.traits.scheme(),
+            version: self.traits.version(),
+            route: self.route.template(),
+            path: draft.path,
+            status: self.status,
+            outcome: outcome.as_str(),
+            error_type: outcome.error_type(),
+            request_bytes: self.request_bytes.as_ref().map(BytesRead::count),
+            response_bytes: self.response_bytes,
+            is_error,
+        };
+        pipeline.handoff.offer(Record::Request(span), &[]);
     }
 }
 
@@ -237,10 +301,15 @@ impl Drop for Exchange {
         let instruments = self.instruments;
         instruments.active(self.traits).add(-1);
         instruments.finished(outcome, self.status).add(1);
-        if outcome == Outcome::Upgraded || self.traits.protocol != Protocol::Http {
+        let is_measured = outcome != Outcome::Upgraded && self.traits.protocol == Protocol::Http;
+        if !is_measured && self.span.is_none() {
             return;
         }
         let now = instruments.pipeline.clock.now();
+        self.record_span(outcome, now);
+        if !is_measured {
+            return;
+        }
         let since = |begin: Instant| now.saturating_duration_since(begin);
         let exemplar = self.exemplar();
         let alike = instruments.alike(self.route, self.traits, self.status, outcome);

@@ -8,10 +8,7 @@ use super::{
     unwound::{Panicked, catch},
     upgrade::UpgradedStream,
 };
-use crate::{
-    context::{self, TraceContext},
-    ids::TraceId,
-};
+use crate::{context, ids::TraceId};
 use ::http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -65,8 +62,8 @@ impl<F> ResponseFuture<F> {
     pub(super) fn call(&mut self, call: impl FnOnce() -> Option<F>) {
         // Into its place at once: futures are large, and each move is a copy.
         let _ = catch(|| {
-            let trace = self.exchange.as_mut().map(|exchange| &mut exchange.trace);
-            let _entered = trace.map(context::enter);
+            let request = self.exchange.as_mut().map(|exchange| &mut exchange.request);
+            let _entered = request.map(context::enter);
             self.inner = call();
         });
     }
@@ -107,8 +104,8 @@ where
             // The response's body is the host's code as well: it is asked in here.
             Some(inner) => catch(|| {
                 let inner = {
-                    let trace = this.exchange.as_mut().map(|exchange| &mut exchange.trace);
-                    let _entered = trace.map(context::enter);
+                    let request = this.exchange.as_mut().map(|exchange| &mut exchange.request);
+                    let _entered = request.map(context::enter);
                     inner.poll(cx)
                 };
                 *polled =
@@ -136,8 +133,8 @@ where
         };
         // The handler ends here; its destructors may panic too, and change nothing any more.
         let _ = catch(|| {
-            let trace = this.exchange.as_mut().map(|exchange| &mut exchange.trace);
-            let _entered = trace.map(context::enter);
+            let request = this.exchange.as_mut().map(|exchange| &mut exchange.request);
+            let _entered = request.map(context::enter);
             this.inner.set(None);
         });
         if let Some(exchange) = this.exchange.take() {
@@ -154,7 +151,8 @@ fn answer_for<B>(
     status: StatusCode,
 ) -> Response<ResponseBody<B>> {
     exchange.decide(outcome);
-    let trace_id = exchange.trace.as_ref().map(TraceContext::trace_id);
+    let request = exchange.request.as_ref();
+    let trace_id = request.map(|request| request.trace.trace_id);
     tell(outcome, trace_id, exchange.route());
     let problem = problem::document(status, trace_id);
     let size = problem.body().len() as u64;

@@ -239,6 +239,11 @@ impl Route {
         }
     }
 
+    /// As the router spells it; `None` when none matched.
+    pub(super) fn template(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }

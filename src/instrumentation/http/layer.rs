@@ -168,10 +168,17 @@ where
             request.uri(),
             request.headers(),
         );
-        let trace = propagation::extract(request.headers());
+        let settings = &layer.instruments.pipeline.settings;
+        let trace = propagation::extract(request.headers(), settings.sampling);
         // The route's name is the host's code: a closure that panics names none.
         let route = catch(|| layer.routes.route(RequestHead::of(&request)));
-        let mut exchange = Exchange::accept(layer.instruments, route.ok().flatten(), traits, trace);
+        let mut exchange = Exchange::accept(
+            layer.instruments,
+            route.ok().flatten(),
+            traits,
+            trace,
+            request.uri().path(),
+        );
 
         let asks_for_upgrade =
             request.headers().contains_key(header::UPGRADE) || *request.method() == Method::CONNECT;

@@ -5,7 +5,8 @@
 
 use crate::{
     context::TraceContext,
-    ids::{SpanId, TraceId},
+    ids::{SpanContext, SpanId, TraceId},
+    pipeline::Sampling,
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -17,25 +18,32 @@ const TRACEPARENT_LENGTH: usize = 55;
 const STATE_MEMBERS: usize = 32;
 const STATE_BYTES: usize = 512;
 
-/// The caller's trace with a span of our own, or a new trace.
-pub(super) fn extract(headers: &HeaderMap) -> TraceContext {
+/// The caller's trace with a span of our own, and the caller's span; or a new trace.
+pub(super) fn extract(headers: &HeaderMap, sampling: Sampling) -> (TraceContext, Option<SpanId>) {
     match caller(headers) {
-        Some((trace_id, sampled)) => TraceContext {
-            trace_id,
-            span_id: SpanId::random(),
-            sampled,
-            state: state(headers).map(Box::new),
-        },
-        None => TraceContext {
-            trace_id: TraceId::random(),
-            span_id: SpanId::random(),
-            sampled: true,
-            state: None,
-        },
+        Some(caller) => {
+            let trace = TraceContext {
+                trace_id: caller.trace_id,
+                span_id: SpanId::random(),
+                sampled: sampling.continues(caller.trace_id, caller.is_sampled),
+                state: state(headers).map(Box::new),
+            };
+            (trace, Some(caller.span_id))
+        }
+        None => {
+            let trace_id = TraceId::random();
+            let trace = TraceContext {
+                trace_id,
+                span_id: SpanId::random(),
+                sampled: sampling.begins(trace_id),
+                state: None,
+            };
+            (trace, None)
+        }
     }
 }
 
-fn caller(headers: &HeaderMap) -> Option<(TraceId, bool)> {
+fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     let mut all = headers.get_all(&TRACEPARENT).iter();
     let one = all.next()?;
     // Two of them name two parents: neither is believed.
@@ -45,8 +53,8 @@ fn caller(headers: &HeaderMap) -> Option<(TraceId, bool)> {
     }
 }
 
-/// The trace id and whether the caller records it.
-fn parse_traceparent(value: &[u8]) -> Option<(TraceId, bool)> {
+/// The caller's span, and whether it is recorded.
+fn parse_traceparent(value: &[u8]) -> Option<SpanContext> {
     let (known, beyond) = value.split_at_checked(TRACEPARENT_LENGTH)?;
     let [b'-', b'-', b'-'] = [known[2], known[35], known[52]] else {
         return None;
@@ -59,10 +67,11 @@ fn parse_traceparent(value: &[u8]) -> Option<(TraceId, bool)> {
         0xff => return None,
         _ => {}
     }
-    let trace_id = TraceId::new(hex(&known[3..35])?)?;
-    SpanId::new(hex(&known[36..52])? as u64)?;
-    let flags = hex(&known[53..])?;
-    Some((trace_id, flags & 1 == 1))
+    Some(SpanContext {
+        trace_id: TraceId::new(hex(&known[3..35])?)?,
+        span_id: SpanId::new(hex(&known[36..52])? as u64)?,
+        is_sampled: hex(&known[53..])? & 1 == 1,
+    })
 }
 
 /// Lower-case hexadecimal digits, at most 32.
@@ -169,16 +178,20 @@ mod tests {
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    fn parse(value: &str) -> Option<(TraceId, bool)> {
+    fn parse(value: &str) -> Option<SpanContext> {
         parse_traceparent(value.as_bytes())
     }
 
     #[test]
     fn a_traceparent_of_version_zero_is_exactly_55_bytes_of_lower_case_hex() {
-        let (trace_id, sampled) = parse(GOOD).unwrap();
-        assert_eq!(trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
-        assert!(sampled);
-        assert!(!parse(&GOOD.replace("-01", "-02")).unwrap().1);
+        let caller = parse(GOOD).unwrap();
+        assert_eq!(
+            caller.trace_id.to_string(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+        assert_eq!(caller.span_id.to_string(), "b7ad6b7169203331");
+        assert!(caller.is_sampled);
+        assert!(!parse(&GOOD.replace("-01", "-02")).unwrap().is_sampled);
         for bad in [
             "",
             "00",
@@ -265,9 +278,10 @@ mod tests {
             trace in 1_u128.., span in 1_u64.., sampled: bool
         ) {
             let value = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
-            let (trace_id, parsed) = parse(&value).unwrap();
-            prop_assert_eq!(trace_id.to_bytes(), trace.to_be_bytes());
-            prop_assert_eq!(parsed, sampled);
+            let caller = parse(&value).unwrap();
+            prop_assert_eq!(caller.trace_id.to_bytes(), trace.to_be_bytes());
+            prop_assert_eq!(caller.span_id.to_bytes(), span.to_be_bytes());
+            prop_assert_eq!(caller.is_sampled, sampled);
         }
 
         #[test]

@@ -1,0 +1,125 @@
+//! Where in which trace the calling code is.
+
+use super::with_request;
+use crate::ids::{SpanContext, SpanId, TraceId};
+use ::http::HeaderValue;
+use std::cell::{Cell, RefCell};
+
+/// A place in a trace, as W3C Trace Context has it.
+#[derive(Clone, Debug)]
+pub struct TraceContext {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) sampled: bool,
+    /// Boxed: few requests carry it, and the context moves with every poll.
+    pub(crate) state: Option<Box<HeaderValue>>,
+}
+
+impl TraceContext {
+    /// The id of the whole trace; the caller's, when it sent one.
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    /// The id of the innermost span: this service's own of the request, or one within it.
+    pub fn span_id(&self) -> SpanId {
+        self.span_id
+    }
+
+    /// Whether the trace is recorded.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// The value of the `traceparent` header of an outgoing call.
+    ///
+    /// ```
+    /// if let Some(trace) = orderscope::context::current_trace() {
+    ///     let header = trace.traceparent();
+    ///     assert_eq!(header.len(), 55);
+    /// }
+    /// ```
+    pub fn traceparent(&self) -> String {
+        let flags = self.span().flags();
+        format!("00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
+    }
+
+    /// The value of the `tracestate` header of an outgoing call: the caller's, unchanged.
+    pub fn tracestate(&self) -> Option<&HeaderValue> {
+        self.state.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn span(&self) -> SpanContext {
+        SpanContext {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            is_sampled: self.sampled,
+        }
+    }
+}
+
+thread_local! {
+    static ACTIVE: Cell<Option<SpanContext>> = const { Cell::new(None) };
+    /// The spans entered on this thread, each with what was active before.
+    static ENTERED: RefCell<Vec<(SpanContext, Option<SpanContext>)>> =
+        const { RefCell::new(Vec::new()) };
+}
+
+/// The trace that the calling code is in, with the innermost span; `None` outside the HTTP layer
+/// and every span.
+pub fn current_trace() -> Option<TraceContext> {
+    let active = active()?;
+    let of_request = |trace: &TraceContext| {
+        let state = trace.state.clone();
+        state.filter(|_| trace.trace_id == active.trace_id)
+    };
+    Some(TraceContext {
+        trace_id: active.trace_id,
+        span_id: active.span_id,
+        sampled: active.is_sampled,
+        state: with_request(|request| of_request(&request.trace)).flatten(),
+    })
+}
+
+/// The innermost span: a `tracing` span that was entered, or the request's.
+#[inline]
+pub(crate) fn active() -> Option<SpanContext> {
+    ACTIVE.try_with(Cell::get).ok().flatten()
+}
+
+#[inline]
+pub(super) fn replace_active(span: Option<SpanContext>) -> Option<SpanContext> {
+    ACTIVE
+        .try_with(|active| active.replace(span))
+        .ok()
+        .flatten()
+}
+
+/// A span was entered: until [`pop_span`] it is the innermost one.
+pub(crate) fn push_span(span: SpanContext) {
+    let outer = replace_active(Some(span));
+    let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((span, outer)));
+}
+
+/// A span was left. Spans may be left in another order than that of their entering: then what is
+/// innermost stays so.
+pub(crate) fn pop_span(span_id: SpanId) {
+    let _ = ENTERED.try_with(|entered| {
+        let mut entered = entered.borrow_mut();
+        let Some(at) = entered
+            .iter()
+            .rposition(|(span, _)| span.span_id == span_id)
+        else {
+            return;
+        };
+        let (_, outer) = entered.remove(at);
+        match entered.get_mut(at) {
+            // What was entered within it falls back to where it was itself entered.
+            Some((_, inner_outer)) => *inner_outer = outer,
+            None => {
+                replace_active(outer);
+            }
+        }
+    });
+}

@@ -1,0 +1,66 @@
+//! Counters that differ in one attribute, found by its value without a lock.
+
+use super::{counter::Counter, insert_only::InsertOnlyMap, instrument::Family, labels};
+use rustc_hash::FxBuildHasher;
+use std::{
+    hash::BuildHasher as _,
+    sync::{Arc, OnceLock},
+};
+
+/// Distinct values; what names events and types of errors comes from the program's source.
+const VALUES: usize = 1_000;
+/// Where the values beyond the cap are gathered.
+const OTHER: &str = "_OTHER";
+
+/// The counters of one instrument by the value of its one attribute.
+#[derive(Debug)]
+pub(crate) struct CountersByValue {
+    family: Family<Counter>,
+    attribute: &'static str,
+    known: InsertOnlyMap<Box<str>, Arc<Counter>>,
+    other: OnceLock<Arc<Counter>>,
+}
+
+impl CountersByValue {
+    pub(crate) fn new(family: Family<Counter>, attribute: &'static str) -> Self {
+        Self {
+            family,
+            attribute,
+            known: InsertOnlyMap::new(VALUES / 4, VALUES),
+            other: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, value: &str) -> &Counter {
+        let value = labels::cut(value, labels::VALUE_LIMIT);
+        let hash = FxBuildHasher.hash_one(value);
+        let is_it = |known: &Box<str>| **known == *value;
+        let known = self.known.get(hash, is_it);
+        let known = known.or_else(|| {
+            let series = || self.family.with(&[(self.attribute, value)]);
+            self.known.insert(hash, is_it, || (value.into(), series()))
+        });
+        known.unwrap_or_else(|| {
+            self.family.count_overflow();
+            self.other
+                .get_or_init(|| self.family.kept(&[(self.attribute, OTHER)]))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{catalog::events::EVENTS, clock::Clock, metrics::*, semconv};
+
+    #[test]
+    fn values_beyond_the_cap_are_counted_together() {
+        let registry = Registry::new(Limits::default(), Clock::system());
+        let events = CountersByValue::new(registry.counter(&EVENTS), semconv::EVENT);
+        for n in 0..super::VALUES + 10 {
+            events.get(&format!("event_{n}")).add(1);
+        }
+        assert_eq!(events.get("event_3").read(), 1);
+        assert_eq!(events.get("never_seen").read(), 10);
+    }
+}
