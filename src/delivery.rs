@@ -6,9 +6,21 @@
 //!                                        └─→ Queue of another …
 //! ```
 
+mod breaker;
 mod handoff;
+mod intake;
+mod ledger;
+mod outlet;
+mod queue;
+pub(crate) mod transport;
 
-pub(crate) use handoff::Handoff;
+pub use ledger::{LedgerRow, Reason};
+pub(crate) use {
+    handoff::Handoff,
+    intake::Delivery,
+    outlet::{Outlet, Parts},
+    queue::Bounds,
+};
 
 use crate::{
     clock::Anchor,

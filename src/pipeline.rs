@@ -1,6 +1,7 @@
 //! What every source records into.
 
 mod counters;
+mod ledger;
 mod sampler;
 mod tap;
 

@@ -1,0 +1,527 @@
+//! The worker's side of the hand-off: stages, then every destination that wants the record.
+
+use super::{
+    Entry, LedgerRow, Stage,
+    handoff::Held,
+    outlet::{Orders, Outlet},
+};
+use crate::{
+    clock::Clock,
+    delivery::Handoff,
+    records::{Fields, Limits, Record},
+};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, time};
+
+/// How often the worker looks when nothing calls it.
+const TICK: Duration = Duration::from_millis(200);
+
+/// All destinations of one telemetry, and what leads to them.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    handoff: &'static Handoff,
+    outlets: Vec<Arc<Outlet>>,
+    work: Mutex<Work>,
+    clock: Clock,
+    limits: Limits,
+    /// The number of the last flush that was asked for.
+    asked: watch::Sender<u64>,
+    /// The number of the flush up to which the hand-off has been emptied.
+    emptied: watch::Sender<u64>,
+    is_last: watch::Sender<bool>,
+}
+
+/// What the intake uses again and again.
+#[derive(Default)]
+struct Work {
+    stages: Vec<Box<dyn Stage>>,
+    taken: Held,
+    encoded: Vec<u8>,
+    staged: Vec<u8>,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        handoff: &'static Handoff,
+        outlets: Vec<Outlet>,
+        stages: Vec<Box<dyn Stage>>,
+        clock: Clock,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            handoff,
+            outlets: outlets.into_iter().map(Arc::new).collect(),
+            work: Mutex::new(Work {
+                stages,
+                ..Work::default()
+            }),
+            clock,
+            limits,
+            asked: watch::Sender::new(0),
+            emptied: watch::Sender::new(0),
+            is_last: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn outlets(&self) -> &[Arc<Outlet>] {
+        &self.outlets
+    }
+
+    /// What became of everything, by destination and signal.
+    pub(crate) fn rows(&self) -> Vec<LedgerRow> {
+        let rows = self.outlets.iter().map(|outlet| outlet.rows(self.handoff));
+        rows.flatten().collect()
+    }
+
+    /// The tenant that empties the hand-off, until it is told to stop and has emptied it for the
+    /// last time.
+    pub(crate) async fn run_intake(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let (is_last, asked) = (*stop.borrow(), *self.asked.borrow());
+            if is_last {
+                self.handoff.close();
+            }
+            self.empty();
+            self.emptied.send_replace(asked);
+            if is_last {
+                self.is_last.send_replace(true);
+                return;
+            }
+            let mut flushes = self.asked.subscribe();
+            if *flushes.borrow_and_update() > asked {
+                continue;
+            }
+            tokio::select! {
+                () = self.handoff.filled() => {}
+                () = time::sleep(TICK) => {}
+                _ = flushes.changed() => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+    }
+
+    /// The tenant that sends to one destination.
+    pub(crate) async fn run_outlet(&self, outlet: Arc<Outlet>) {
+        let orders = Orders {
+            emptied: self.emptied.subscribe(),
+            is_last: self.is_last.subscribe(),
+        };
+        outlet.run(orders).await;
+    }
+
+    /// Sends all that was recorded before, at most `within`. Whether it came to its end.
+    pub(crate) async fn flush(&self, within: Duration) -> bool {
+        let mut number = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            number = *asked;
+        });
+        self.handoff.wake();
+        let all = async {
+            for outlet in &self.outlets {
+                let mut flushed = outlet.flushed.subscribe();
+                if flushed.wait_for(|done| *done >= number).await.is_err() {
+                    return;
+                }
+            }
+        };
+        time::timeout(within, all).await.is_ok()
+    }
+
+    /// The end: what is left is counted as given up, by the reason that its time was over.
+    pub(crate) fn close(&self) {
+        self.handoff.close();
+        self.empty();
+        for outlet in &self.outlets {
+            outlet.close();
+        }
+    }
+
+    fn empty(&self) {
+        let mut work = self.work();
+        let Work {
+            stages,
+            taken,
+            encoded,
+            staged,
+        } = &mut *work;
+        let anchor = self.clock.anchor();
+        let now = self.clock.now();
+        let mut has_any = false;
+        self.handoff.take(taken, |held| {
+            has_any = true;
+            for (record, fields) in held.iter() {
+                let fields = stage(stages, record, fields, self.limits, staged);
+                let entry = Entry {
+                    record,
+                    fields,
+                    anchor: &anchor,
+                };
+                for outlet in &self.outlets {
+                    outlet.accept(entry, now, encoded);
+                }
+            }
+        });
+        if has_any {
+            self.outlets.iter().for_each(|outlet| outlet.announce());
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The fields as the stages leave them; `staged` is memory for what they add.
+fn stage<'a>(
+    stages: &mut [Box<dyn Stage>],
+    record: &Record,
+    fields: &'a [u8],
+    limits: Limits,
+    staged: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    if !matches!(record, Record::Error(..)) {
+        return fields;
+    }
+    staged.clear();
+    staged.extend_from_slice(fields);
+    let mut more = Fields::new(limits, std::mem::take(staged));
+    for stage in stages {
+        // One that panics adds nothing more; the record goes on without.
+        let _ = catch_unwind(AssertUnwindSafe(|| stage.apply(record, &mut more)));
+    }
+    *staged = more.into_bytes();
+    staged
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalog,
+        delivery::{Answer, Bounds, Encode, Parts, Reason, Sending, Transport},
+        metrics::{self, Registry},
+        records::{Log, Severity, Signal, Value, read},
+    };
+    use bytes::Bytes;
+    use compact_str::CompactString;
+    use std::collections::VecDeque;
+
+    /// Spells a record as its number.
+    struct Numbers;
+
+    impl Encode for Numbers {
+        fn record(&self, entry: Entry<'_>, out: &mut Vec<u8>) {
+            for (_, value) in read(entry.fields) {
+                let Value::Integer(number) = value else {
+                    panic!("planted");
+                };
+                out.push(u8::try_from(number).unwrap());
+            }
+        }
+
+        fn request(&self, _: Signal, records: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
+            records.flatten().copied().collect()
+        }
+    }
+
+    /// Answers by a function of the request's bytes and keeps what it took.
+    #[derive(Clone)]
+    struct Backend {
+        answer: Arc<dyn Fn(&[u8]) -> Option<Answer> + Send + Sync>,
+        script: Arc<Mutex<VecDeque<Answer>>>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl fmt::Debug for Backend {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Backend")
+        }
+    }
+
+    impl Transport for Backend {
+        fn send(&self, _: Signal, body: Bytes) -> Sending<'_> {
+            Box::pin(async move {
+                let scripted = self.script.lock().unwrap().pop_front();
+                let answer = scripted.or_else(|| (self.answer)(&body));
+                let Some(answer) = answer else {
+                    return std::future::pending().await;
+                };
+                if matches!(answer, Answer::Accepted { .. }) {
+                    self.taken.lock().unwrap().extend_from_slice(&body);
+                }
+                answer
+            })
+        }
+    }
+
+    const ACCEPTED: Answer = Answer::Accepted {
+        rejected: 0,
+        message: None,
+    };
+
+    fn unavailable() -> Answer {
+        Answer::Unavailable {
+            after: None,
+            reason: "busy".to_owned(),
+        }
+    }
+
+    impl Backend {
+        fn that(answer: impl Fn(&[u8]) -> Option<Answer> + Send + Sync + 'static) -> Self {
+            Self {
+                answer: Arc::new(answer),
+                script: Arc::default(),
+                taken: Arc::default(),
+            }
+        }
+
+        fn that_begins_with(answers: impl IntoIterator<Item = Answer>) -> Self {
+            let backend = Self::that(|_| Some(ACCEPTED));
+            backend.script.lock().unwrap().extend(answers);
+            backend
+        }
+
+        fn taken(&self) -> Vec<u8> {
+            let mut taken = self.taken.lock().unwrap().clone();
+            taken.sort_unstable();
+            taken
+        }
+    }
+
+    struct Rig {
+        delivery: Arc<Delivery>,
+        worker: crate::worker::Worker,
+    }
+
+    impl Rig {
+        fn new(backend: Backend, bounds: Bounds) -> Self {
+            let clock = Clock::system();
+            let handoff: &'static Handoff =
+                Box::leak(Box::new(Handoff::new(1 << 20, &[Signal::Logs])));
+            let registry = Registry::new(metrics::Limits::default(), clock.clone());
+            let duration = registry.histogram(&catalog::delivery::EXPORT_DURATION);
+            let outlet = Outlet::new(
+                Parts {
+                    name: "backend".to_owned(),
+                    signals: vec![Signal::Logs],
+                    encode: Arc::new(Numbers),
+                    transport: Arc::new(backend),
+                    push: None,
+                    push_interval: Duration::from_secs(60),
+                    bounds,
+                    duration: duration.kept(&[]),
+                },
+                clock.clone(),
+            );
+            let limits = Limits::default();
+            let delivery = Delivery::new(handoff, vec![outlet], Vec::new(), clock, limits);
+            let delivery = Arc::new(delivery);
+            let worker = crate::worker::Worker::start().unwrap();
+            let intake = Arc::clone(&delivery);
+            worker.settle(move |stop| {
+                let intake = Arc::clone(&intake);
+                async move { intake.run_intake(stop).await }
+            });
+            let sender = Arc::clone(&delivery);
+            worker.settle(move |_| {
+                let sender = Arc::clone(&sender);
+                async move { sender.run_outlet(Arc::clone(&sender.outlets[0])).await }
+            });
+            Self { delivery, worker }
+        }
+
+        fn offer(&self, numbers: impl IntoIterator<Item = u8>) {
+            for number in numbers {
+                let log = Log {
+                    context: None,
+                    at: self.delivery.clock.now(),
+                    severity: Severity::Info,
+                    event_name: CompactString::default(),
+                };
+                Fields::compose(Limits::default(), |fields| {
+                    match number {
+                        u8::MAX => fields.word("n", "no number"),
+                        number => fields.integer("n", number.into()),
+                    }
+                    self.delivery
+                        .handoff
+                        .offer(Record::Log(log), fields.as_bytes());
+                });
+            }
+        }
+
+        fn flush(&self) -> LedgerRow {
+            assert!(block_on(self.delivery.flush(Duration::from_secs(10))));
+            self.row()
+        }
+
+        fn shut_down(&self, within: Duration) -> LedgerRow {
+            block_on(self.worker.stop(within));
+            self.delivery.close();
+            self.row()
+        }
+
+        fn row(&self) -> LedgerRow {
+            let outlet = &self.delivery.outlets[0];
+            let row = outlet.rows(self.delivery.handoff).next().unwrap();
+            assert_eq!(row.difference(), 0, "{row}");
+            row
+        }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(future)
+    }
+
+    fn dropped(row: &LedgerRow, reason: Reason) -> u64 {
+        row.dropped()
+            .find(|(known, _)| *known == reason)
+            .map_or(0, |(_, count)| count)
+    }
+
+    #[test]
+    fn all_that_was_recorded_before_a_flush_is_acknowledged_after_it() {
+        let backend = Backend::that(|_| Some(ACCEPTED));
+        let rig = Rig::new(backend.clone(), Bounds::default());
+        rig.offer(0..100);
+        let row = rig.flush();
+        assert_eq!((row.accepted(), row.acknowledged()), (100, 100));
+        assert_eq!(backend.taken(), (0..100).collect::<Vec<_>>());
+        assert!(rig.shut_down(Duration::from_secs(5)).is_settled());
+    }
+
+    #[test]
+    fn what_is_not_taken_is_sent_again() {
+        let backend = Backend::that_begins_with([unavailable(), unavailable()]);
+        let rig = Rig::new(backend.clone(), Bounds::default());
+        rig.offer(0..10);
+        assert!(rig.flush().is_settled());
+        assert_eq!(backend.taken().len(), 10);
+        assert!(!rig.delivery.outlets[0].is_paused());
+    }
+
+    #[test]
+    fn of_a_request_that_is_too_large_one_record_is_lost_at_most() {
+        let backend = Backend::that(|body| match body.contains(&13) {
+            true => Some(Answer::TooLarge {
+                reason: "13".to_owned(),
+            }),
+            false => Some(ACCEPTED),
+        });
+        let rig = Rig::new(backend.clone(), Bounds::default());
+        rig.offer(0..50);
+        let row = rig.flush();
+        assert_eq!(row.acknowledged(), 49);
+        assert_eq!(dropped(&row, Reason::TooLarge), 1);
+        assert!(!backend.taken().contains(&13));
+    }
+
+    #[test]
+    fn what_the_destination_rejects_is_counted_and_not_sent_again() {
+        let backend = Backend::that_begins_with([Answer::Accepted {
+            rejected: 3,
+            message: Some("three".to_owned()),
+        }]);
+        let rig = Rig::new(backend.clone(), Bounds::default());
+        rig.offer(0..10);
+        let row = rig.flush();
+        assert_eq!((row.rejected(), row.acknowledged()), (3, 7));
+        assert_eq!(backend.taken().len(), 10);
+        let said = rig.delivery.outlets[0].last_failure();
+        assert_eq!(said.as_deref(), Some("three"));
+    }
+
+    #[test]
+    fn what_it_refuses_or_never_answers_is_not_sent_again() {
+        let (refused, unanswered) = ("refused".to_owned(), "unanswered".to_owned());
+        let backend = Backend::that_begins_with([
+            Answer::Refused { reason: refused },
+            Answer::Unanswered { reason: unanswered },
+        ]);
+        let rig = Rig::new(backend.clone(), Bounds::default());
+        rig.offer(0..4);
+        assert_eq!(dropped(&rig.flush(), Reason::NonRetryable), 4);
+        rig.offer(4..6);
+        assert_eq!(rig.flush().ambiguous(), 2);
+        assert!(backend.taken().is_empty());
+    }
+
+    #[test]
+    fn an_encoder_or_a_transport_that_panics_loses_what_it_had_in_hand() {
+        let backend = Backend::that(|body| match body.contains(&7) {
+            true => panic!("planted"),
+            false => Some(ACCEPTED),
+        });
+        let bounds = Bounds {
+            batch_records: 1,
+            ..Bounds::default()
+        };
+        let rig = Rig::new(backend, bounds);
+        rig.offer([6, 7, 8, u8::MAX]);
+        let row = rig.flush();
+        assert_eq!(row.acknowledged(), 2);
+        assert_eq!(dropped(&row, Reason::ExporterPanic), 2);
+    }
+
+    #[test]
+    fn shutdown_before_a_silent_destination_tells_what_may_have_arrived_and_what_has_not() {
+        let backend = Backend::that(|_| None);
+        let bounds = Bounds {
+            batch_records: 3,
+            ..Bounds::default()
+        };
+        let rig = Rig::new(backend, bounds);
+        rig.offer(0..10);
+        let row = rig.shut_down(Duration::from_millis(300));
+        assert_eq!(row.ambiguous(), 3, "{row}");
+        assert_eq!(dropped(&row, Reason::Deadline), 7);
+        rig.offer([1]);
+        assert_eq!(dropped(&rig.row(), Reason::AfterShutdown), 1);
+    }
+
+    #[test]
+    fn shutdown_does_not_wait_for_a_destination_that_asked_for_time() {
+        let backend = Backend::that(|_| {
+            Some(Answer::Unavailable {
+                after: Some(Duration::from_secs(60)),
+                reason: "later".to_owned(),
+            })
+        });
+        let rig = Rig::new(backend, Bounds::default());
+        rig.offer(0..10);
+        let began = rig.delivery.clock.now();
+        let row = rig.shut_down(Duration::from_secs(20));
+        assert!(rig.delivery.clock.now() - began < Duration::from_secs(5));
+        assert_eq!(dropped(&row, Reason::Deadline), 10, "{row}");
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_what_comes_and_counts_it() {
+        let backend = Backend::that(|_| None);
+        let bounds = Bounds {
+            bytes: 20,
+            batch_records: 4,
+            ..Bounds::default()
+        };
+        let rig = Rig::new(backend, bounds);
+        rig.offer(0..60);
+        let row = rig.shut_down(Duration::from_millis(500));
+        assert_eq!(dropped(&row, Reason::BytesFull), 40, "{row}");
+        assert_eq!(row.ambiguous() + dropped(&row, Reason::Deadline), 20);
+    }
+}
