@@ -1,3 +1,25 @@
-//! What leaves the process, in the formats of others.
+//! What leaves the process, in the formats of others: where it goes, and how.
+//!
+//! ```
+//! use orderscope::export::{Compression, Destination, Signal, Temporality};
+//!
+//! let collector = Destination::otlp("collector", "http://localhost:4318")
+//!     .compression(Compression::Gzip);
+//! let vendor = Destination::otlp("vendor", "https://otlp.example.com")
+//!     .header("api-key", "the key, which no message shows")
+//!     .temporality(Temporality::Delta)
+//!     .only([Signal::Metrics]);
+//! # drop((collector, vendor));
+//! ```
 
+mod destination;
 pub(crate) mod prometheus;
+mod temporality;
+
+pub use crate::{
+    delivery::{Compression, Protocol},
+    records::Signal,
+};
+pub use destination::Destination;
+pub(crate) use destination::{Given, LONGEST, Options};
+pub use temporality::Temporality;

@@ -46,6 +46,7 @@
 //! | [`context`] | the trace of the current request |
 //! | [`catalog`] | every instrument, declared once |
 //! | [`snapshot`] | all numbers at one moment |
+//! | [`export`] | where telemetry is sent, and how |
 //! | [`metrics`] | storage: descriptors, caps, the recorder of the `metrics` facade |
 //! | [`resource`], [`ids`], [`clock`], [`error`] | who is speaking, trace ids, time, the one error |
 //!
@@ -60,7 +61,7 @@ pub mod clock;
 pub mod context;
 mod delivery;
 pub mod error;
-mod export;
+pub mod export;
 pub mod ids;
 mod instrumentation;
 pub mod metrics;

@@ -22,10 +22,13 @@ use std::{
 
 /// The streams that a destination takes, as OTLP names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
+#[non_exhaustive]
+pub enum Signal {
+    /// Spans.
     Traces,
     /// Log records, events and errors.
     Logs,
+    /// Counters, gauges and histograms.
     Metrics,
 }
 

@@ -19,19 +19,49 @@ pub(crate) struct Endpoint {
     pub(crate) tls: Tls,
 }
 
+/// The way OTLP is spoken. Default: protobuf over HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Protocol {
+#[non_exhaustive]
+pub enum Protocol {
+    /// Protobuf over HTTP/1.1, usually on port 4318: `http/protobuf`.
     #[default]
     HttpProtobuf,
+    /// gRPC over HTTP/2, usually on port 4317: `grpc`. Needs the cargo feature `grpc`.
     Grpc,
 }
 
+impl Protocol {
+    /// As `OTEL_EXPORTER_OTLP_PROTOCOL` spells it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// What the body of a request is compressed by. Default: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Compression {
+#[non_exhaustive]
+pub enum Compression {
+    /// Sent as it is: `none`.
     #[default]
     None,
+    /// Understood by every receiver of OTLP: `gzip`.
     Gzip,
+    /// Cheaper than gzip: `zstd`. Over HTTP only; needs the cargo feature `zstd`.
     Zstd,
+}
+
+impl Compression {
+    /// As `OTEL_EXPORTER_OTLP_COMPRESSION` spells it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// How `https` endpoints are trusted, and how we show who we are. Certificates and keys are PEM.
