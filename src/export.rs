@@ -21,5 +21,5 @@ pub use crate::{
     records::Signal,
 };
 pub use destination::Destination;
-pub(crate) use destination::{Given, LONGEST, Options};
+pub(crate) use destination::{Given, Options};
 pub use temporality::Temporality;

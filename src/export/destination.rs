@@ -3,8 +3,6 @@
 
 mod check;
 
-pub(crate) use check::LONGEST;
-
 use super::{Compression, Protocol, Signal, Temporality};
 use crate::{delivery::Endpoint, error::Error, redaction::MASK};
 use std::{fmt, time::Duration};

@@ -1,6 +1,19 @@
 //! The `OTEL_*` variables and `RUST_LOG`, as typed settings. A call has precedence over a
 //! variable, a variable over the default.
 
+mod batching;
+mod exporters;
+mod otlp;
+mod sampling;
+mod settings;
+mod values;
+
+#[expect(
+    unused_imports,
+    reason = "the builder takes them up with the first destination"
+)]
+pub(super) use settings::{Settings, settings};
+
 use crate::{error::Error, resource::Resource, semconv};
 use percent_encoding::percent_decode_str;
 use std::{
@@ -140,18 +153,22 @@ pub(super) fn log_levels_refused(directives: &str, reason: &str) -> Error {
     )
 }
 
+/// The variables of a test.
+#[cfg(test)]
+struct Given<'a>(&'a [(&'a str, &'a str)]);
+
+#[cfg(test)]
+impl Variables for Given<'_> {
+    fn value(&self, name: &str) -> Result<Option<String>, Error> {
+        let given = self.0.iter().find(|(known, _)| *known == name);
+        let value = given.map(|(_, value)| (*value).to_owned());
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Given<'a>(&'a [(&'a str, &'a str)]);
-
-    impl Variables for Given<'_> {
-        fn value(&self, name: &str) -> Result<Option<String>, Error> {
-            let given = self.0.iter().find(|(known, _)| *known == name);
-            Ok(given.map(|(_, value)| (*value).to_owned()))
-        }
-    }
 
     #[test]
     fn the_resource_is_read_percent_decoded() {

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::time::Duration;
 
 /// The longest time that a setting may name; added to any moment it is still one.
-pub(crate) const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
+const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 /// The specification's default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// What a request is made of already. Those of gRPC begin with `grpc-`.
@@ -57,13 +57,12 @@ pub(super) fn endpoint(
         None => Compression::default(),
     };
     let certificate = either(&own.certificate, &base.certificate);
-    let identity = (
-        either(&own.client_certificate, &base.client_certificate),
-        either(&own.client_key, &base.client_key),
-    );
     let tls = Tls {
         certificate: certificate.map(certificates).transpose()?,
-        client: client(identity)?,
+        client: identity(
+            either(&own.client_certificate, &base.client_certificate),
+            either(&own.client_key, &base.client_key),
+        )?,
     };
     Ok(Some(Endpoint {
         protocol,
@@ -195,10 +194,14 @@ fn certificates(given: &Given<Vec<u8>>) -> Result<Vec<u8>, Error> {
     }
 }
 
-type Identity<'a> = (Option<&'a Given<Vec<u8>>>, Option<&'a Given<Vec<u8>>>);
+/// The chain and its key.
+type Identity = (Vec<u8>, Vec<u8>);
 
-fn client(identity: Identity<'_>) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
-    match identity {
+fn identity(
+    certificate: Option<&Given<Vec<u8>>>,
+    key: Option<&Given<Vec<u8>>>,
+) -> Result<Option<Identity>, Error> {
+    match (certificate, key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
             let chain = certificates(certificate)?;
