@@ -14,10 +14,11 @@ mod values;
 )]
 pub(super) use settings::{Settings, settings};
 
-use crate::{error::Error, resource::Resource, semconv};
+use crate::{error::Error, redaction::MASK, resource::Resource, semconv};
 use percent_encoding::percent_decode_str;
 use std::{
     env,
+    ffi::OsStr,
     net::{SocketAddr, ToSocketAddrs as _},
 };
 
@@ -45,13 +46,18 @@ impl Variables for Process {
         match env::var(name) {
             Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
             Err(env::VarError::NotPresent) => Ok(None),
-            Err(env::VarError::NotUnicode(value)) => Err(Error::configuration(
-                name,
-                value.to_string_lossy(),
-                "valid UTF-8",
-            )),
+            Err(env::VarError::NotUnicode(value)) => Err(not_unicode(name, &value)),
         }
     }
+}
+
+fn not_unicode(name: &str, value: &OsStr) -> Error {
+    let may_be_secret = name.ends_with("_HEADERS") || name.ends_with("_ENDPOINT");
+    let value = match may_be_secret {
+        true => MASK.into(),
+        false => value.to_string_lossy(),
+    };
+    Error::configuration(name, value, "valid UTF-8")
 }
 
 /// `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`.
@@ -200,6 +206,19 @@ mod tests {
         assert!(by_port.ip().is_loopback() && by_port.port() == 9100);
         let by_host = listener(&[(PROMETHEUS_HOST, "127.0.0.1")]).unwrap();
         assert_eq!(by_host, Some(SocketAddr::from(([127, 0, 0, 1], 9464))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_unicode_is_shown_unless_it_may_be_secret() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let message = |name| not_unicode(name, OsStr::from_bytes(b"s3cret\xff")).to_string();
+        assert_eq!(
+            message("OTEL_EXPORTER_OTLP_LOGS_HEADERS"),
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS is \"***\", but must be valid UTF-8"
+        );
+        assert!(message("OTEL_EXPORTER_OTLP_ENDPOINT").contains("\"***\""));
+        assert!(message(SERVICE_NAME).contains("s3cret"));
     }
 
     #[test]

@@ -170,8 +170,7 @@ fn headers(given: &Given<Vec<(String, String)>>) -> Result<Vec<(HeaderName, Head
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
             refused("headers whose names are letters, digits and `-`, such as `api-key`")
         })?;
-        let mut value = HeaderValue::from_str(value)
-            .or_else(|_| HeaderValue::from_bytes(value.as_bytes()))
+        let mut value = HeaderValue::from_bytes(value.as_bytes())
             .map_err(|_| refused("headers whose values have no control characters"))?;
         if OURS.contains(&name.as_str()) || name.as_str().starts_with("grpc-") {
             let ours = OURS.map(|name| format!("`{name}`")).join(", ");

@@ -16,6 +16,8 @@ use std::fs;
 
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 const AGGREGATION: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+const JSON: &str = " (which needs the cargo feature `grpc`); JSON is not offered";
+const ZSTD: &str = " (`zstd` needs the cargo feature of that name)";
 /// What the ledger calls the destination of the environment.
 const NAME: &str = "otlp";
 
@@ -84,12 +86,12 @@ fn options(variables: &impl Variables, signal: Option<Signal>) -> Result<Options
     );
     Ok(Options {
         endpoint: values::text(variables, &endpoint)?.map(|url| Given::url(endpoint, url)),
-        protocol: values::word(variables, &protocol, &protocols, "; JSON is not offered")?
+        protocol: values::word(variables, &protocol, &protocols, JSON)?
             .map(|given| Given::new(protocol, given.word(), given)),
         headers: headers(variables, name("HEADERS"))?,
         timeout: values::duration(variables, &timeout, 1)?
             .map(|given| Given::new(timeout, format!("{given:?}"), given)),
-        compression: values::word(variables, &compression, &compressions, "")?
+        compression: values::word(variables, &compression, &compressions, ZSTD)?
             .map(|given| Given::new(compression, given.word(), given)),
         certificate: file(variables, name("CERTIFICATE"))?,
         client_certificate: file(variables, name("CLIENT_CERTIFICATE"))?,
@@ -413,7 +415,8 @@ mod tests {
             (
                 "OTEL_EXPORTER_OTLP_PROTOCOL",
                 "http/json",
-                "`http/protobuf` or `grpc`; JSON is not offered",
+                "`http/protobuf` or `grpc` (which needs the cargo feature `grpc`); JSON is not \
+                 offered",
             ),
             (
                 "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
