@@ -1,10 +1,162 @@
-//! Stacks: raw on the thread that fails, resolved on the worker.
+//! Stacks: taken raw where something went wrong, turned into names on the worker.
+//!
+//! ```text
+//! capture() ─→ RawStack (addresses, 0.5 KiB, no allocation) ─→ Resolver (worker) ─→ trace::trim ─→ trace::render
+//! ```
+//!
+//! Two locks exist below, and [`capture`] takes neither. The `backtrace` crate has one around
+//! resolving, and around its safe walk as well; the standard library carries a copy of that crate
+//! with a lock and a cache of its own, so the default panic hook and [`Resolver`] do not wait for
+//! each other, and neither sees what the other has parsed.
 
+mod modules;
+mod resolver;
+mod trace;
+
+pub(crate) use resolver::{Frame, Resolver};
+pub(crate) use trace::{Origin, render, trim};
+
+/// The most frames that are kept, innermost first.
 pub(crate) const DEPTH: usize = 64;
 
-/// The addresses of a stack.
-#[derive(Clone, Copy, Debug)]
+/// Where a thread was, as return addresses.
+#[derive(Clone, Copy)]
 pub(crate) struct RawStack {
-    pub(crate) length: usize,
-    pub(crate) frames: [usize; DEPTH],
+    len: usize,
+    frames: [usize; DEPTH],
+}
+
+impl RawStack {
+    /// Return addresses, innermost first: each points behind the call that it stands for.
+    pub(crate) fn frames(&self) -> &[usize] {
+        self.frames.get(..self.len).unwrap_or_default()
+    }
+
+    fn push(&mut self, ip: usize) -> bool {
+        if let Some(slot) = self.frames.get_mut(self.len) {
+            *slot = ip;
+            self.len += 1;
+        }
+        self.len < DEPTH
+    }
+}
+
+/// Walks the calling thread's stack. Allocates nothing, waits for no resolving, never panics: fit
+/// for a panic hook.
+#[inline(never)]
+pub(crate) fn capture() -> RawStack {
+    let mut stack = RawStack {
+        len: 0,
+        frames: [0; DEPTH],
+    };
+    // A panic in here would abort the process, so `push` is total.
+    walk(|frame| stack.push(frame.ip() as usize));
+    stack
+}
+
+#[cfg(not(windows))]
+#[inline(always)]
+fn walk(push: impl FnMut(&backtrace::Frame) -> bool) {
+    #[expect(unsafe_code, reason = "argued below")]
+    // SAFETY: the function is unsafe for want of the crate's lock, which exists for Windows, where
+    // `dbghelp.dll` is not thread-safe. Everywhere else the walk is `_Unwind_Backtrace`: it reads
+    // this thread's stack and the loaded modules' unwind tables, as each `panic!` does on each
+    // thread at any time without a lock of Rust's. The tables are found through
+    // `_dl_find_object`, which is free of locks (glibc 2.35), else through `dl_iterate_phdr`,
+    // which takes the loader's lock for as long as the list is read; the resolver reads it once,
+    // before it parses anything. The cache of parsed symbols is not touched.
+    unsafe {
+        backtrace::trace_unsynchronized(push);
+    }
+}
+
+/// `dbghelp.dll` needs the lock, so here a capture can wait for a resolve.
+#[cfg(windows)]
+#[inline(always)]
+fn walk(push: impl FnMut(&backtrace::Frame) -> bool) {
+    backtrace::trace(push);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    #[inline(never)]
+    fn at_depth(depth: usize) -> RawStack {
+        let stack = match depth {
+            0 => capture(),
+            _ => at_depth(depth - 1),
+        };
+        std::hint::black_box(stack)
+    }
+
+    #[test]
+    fn a_deep_stack_is_cut_at_its_outer_end() {
+        assert!(at_depth(0).frames().len() < DEPTH);
+        let deep = at_depth(2 * DEPTH);
+        assert_eq!(deep.frames().len(), DEPTH);
+        assert!(deep.frames().iter().all(|ip| *ip != 0));
+    }
+
+    #[test]
+    fn a_captured_stack_reads_from_its_caller_outward() {
+        let stack = capture();
+        let frames = Resolver::default().resolve_all(stack.frames());
+        let text = render(trim(&frames, Origin::Call));
+        let first = text.lines().next().unwrap();
+        let own = "a_captured_stack_reads_from_its_caller_outward";
+        assert!(
+            first.starts_with("   0: ") && first.ends_with(own),
+            "{text}"
+        );
+        assert!(!text.contains("start_thread"), "{text}");
+        assert!(trim(&frames, Origin::Call)[0].in_app);
+    }
+
+    #[test]
+    fn capturing_does_not_wait_for_a_cold_resolve() {
+        const COLD: usize = 3;
+        let (resolving, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let clock = Clock::system();
+        let mut took = thread::scope(|scope| {
+            scope.spawn(|| {
+                let stack = capture();
+                for _ in 0..COLD {
+                    // Other tests warm the process-wide cache.
+                    backtrace::clear_symbol_cache();
+                    resolving.store(true, Ordering::SeqCst);
+                    for ip in stack.frames() {
+                        Resolver::default().resolve(*ip);
+                    }
+                    resolving.store(false, Ordering::SeqCst);
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            let mut took = Vec::new();
+            while done.load(Ordering::SeqCst) < COLD {
+                if resolving.load(Ordering::SeqCst) {
+                    let start = clock.now();
+                    std::hint::black_box(capture());
+                    took.push(clock.now() - start);
+                } else {
+                    thread::yield_now();
+                }
+            }
+            took
+        });
+        took.sort();
+        let count = took.len();
+        // Behind the lock, one capture passes between two addresses: a few dozen in all, some of
+        // which take as long as a resolve. A busy machine may stretch a few of these, not most.
+        assert!(count > 1_000, "{count} captures while {COLD} × resolving");
+        let (median, most) = (took[count / 2], took[count * 99 / 100]);
+        assert!(median < Duration::from_millis(1), "median {median:?}");
+        assert!(most < Duration::from_millis(20), "99 in 100 {most:?}");
+    }
 }

@@ -1,0 +1,116 @@
+//! Which executable or library an address lies in: what a stripped build can still say.
+
+/// How often the list is read: once, and again for libraries loaded since.
+const READINGS: u8 = 8;
+
+/// The mapped executables and libraries of the process.
+#[derive(Default)]
+pub(super) struct Modules {
+    known: Vec<Module>,
+    readings: u8,
+}
+
+struct Module {
+    name: Box<str>,
+    start: usize,
+    end: usize,
+}
+
+impl Modules {
+    /// `libc.so.6 + 0x2724a`, as `addr2line -e` takes it of a position-independent module. None
+    /// where no module is mapped, and on systems other than Linux.
+    pub(super) fn describe(&mut self, address: usize) -> Option<Box<str>> {
+        loop {
+            if let Some(module) = self.containing(address) {
+                let offset = address - module.start;
+                return Some(format!("{} + {offset:#x}", module.name).into());
+            }
+            if !cfg!(target_os = "linux") || self.readings == READINGS {
+                return None;
+            }
+            self.readings += 1;
+            self.known = parse(&std::fs::read_to_string("/proc/self/maps").ok()?);
+        }
+    }
+
+    fn containing(&self, address: usize) -> Option<&Module> {
+        self.known
+            .iter()
+            .find(|module| (module.start..module.end).contains(&address))
+    }
+}
+
+/// Mappings of one file follow one another; the first is where the file was loaded.
+fn parse(maps: &str) -> Vec<Module> {
+    let mut modules: Vec<Module> = Vec::new();
+    let mut last_path = "";
+    for line in maps.lines() {
+        let Some((start, end, path)) = mapping(line) else {
+            continue;
+        };
+        match modules.last_mut() {
+            Some(module) if path == last_path => module.end = end,
+            _ => {
+                let path = path.trim_end_matches(" (deleted)");
+                let name = path.rsplit('/').next().unwrap_or(path).into();
+                modules.push(Module { name, start, end });
+            }
+        }
+        last_path = path;
+    }
+    modules
+}
+
+/// `55d0c0a00000-55d0c0a21000 r--p 00000000 fe:01 1234    /usr/bin/orders`: memory without a file
+/// is none of ours.
+fn mapping(line: &str) -> Option<(usize, usize, &str)> {
+    let path = &line[line.find('/')?..];
+    let (start, rest) = line.split_once('-')?;
+    let (end, _) = rest.split_once(' ')?;
+    let hexadecimal = |digits| usize::from_str_radix(digits, 16).ok();
+    Some((hexadecimal(start)?, hexadecimal(end)?, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPS: &str = "\
+55d0c0a00000-55d0c0a21000 r--p 00000000 fe:01 1234                       /srv/my app/orders (deleted)
+55d0c0a21000-55d0c0b00000 r-xp 00020000 fe:01 1234                       /srv/my app/orders (deleted)
+55d0c1000000-55d0c1021000 rw-p 00000000 00:00 0                          [heap]
+7f0000000000-7f0000028000 r--p 00000000 fe:01 99                         /lib/libc.so.6
+7f0000028000-7f0000200000 r-xp 00028000 fe:01 99                         /lib/libc.so.6
+7f0000300000-7f0000400000 rw-p 00000000 00:00 0 ";
+
+    #[test]
+    fn an_address_is_told_by_its_module_and_offset() {
+        let mut modules = Modules {
+            known: parse(MAPS),
+            readings: READINGS,
+        };
+        let mut describe = |address| modules.describe(address);
+        assert_eq!(
+            describe(0x55d0c0a21010).as_deref(),
+            Some("orders + 0x21010")
+        );
+        assert_eq!(
+            describe(0x7f000002800f).as_deref(),
+            Some("libc.so.6 + 0x2800f")
+        );
+        for nowhere in [0, 0x55d0c1000000, 0x7f0000300000, usize::MAX] {
+            assert_eq!(describe(nowhere), None);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_very_test_lies_in_this_binary_and_address_zero_nowhere() {
+        let mut modules = Modules::default();
+        let here = modules.describe(parse as fn(&str) -> Vec<Module> as usize);
+        assert!(here.is_some_and(|text| text.starts_with("orderscope-")));
+        for _ in 0..20 {
+            assert_eq!(modules.describe(0), None);
+        }
+    }
+}
