@@ -1,16 +1,124 @@
-//! What must not leave the process.
+//! What must not leave the process, applied where something is captured: before the queue, the
+//! spool, the logs and the text of a panic.
+//!
+//! Where there is structure, the name decides ([`is_secret_name`]) and URLs keep keys without
+//! values ([`url`]). In free text ([`text`]) what looks like a secret is masked: a value behind a
+//! secret name, credentials of an `Authorization` header, user information and queries of URLs,
+//! JSON web tokens, keys with a known prefix, private keys, card numbers. Text is scanned once, in
+//! linear time, whatever it holds; masking twice is masking once.
 
-use std::borrow::Cow;
+mod cards;
+mod credentials;
+mod free_text;
+mod names;
+#[cfg(test)]
+mod planted;
+mod queries;
+mod values;
+
+use std::{borrow::Cow, fmt};
+
+pub(crate) use free_text::text;
+pub(crate) use names::is_secret_name;
 
 /// What stands where a secret stood.
 pub(crate) const MASK: &str = "***";
 
-/// Whether a field of this name holds a secret.
-pub(crate) fn is_secret_name(name: &str) -> bool {
-    matches!(name, "password" | "pin" | "api_key")
+/// A URL or a path with a query: its user information and the values of its query and fragment are
+/// masked, its path is masked as text is.
+pub(crate) fn url(input: &str) -> Cow<'_, str> {
+    let (base, parameters) = match input.find(['?', '#']) {
+        Some(at) => input.split_at(at),
+        None => (input, ""),
+    };
+    let base_masked = without_user(base);
+    let parameters_masked = queries::parameters(parameters);
+    match (&base_masked, &parameters_masked) {
+        (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(input),
+        _ => Cow::Owned([base_masked, parameters_masked].concat()),
+    }
 }
 
-/// A text with what looks like a secret masked.
-pub(crate) fn text(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(text)
+/// Also of `user:password@host:5432/orders`, which has no scheme.
+fn without_user(base: &str) -> Cow<'_, str> {
+    let authority = base.find("://").map_or(0, |at| at + "://".len());
+    let end = base[authority..]
+        .find('/')
+        .map_or(base.len(), |at| authority + at);
+    match base[authority..end].rfind('@') {
+        Some(at) if base[authority..authority + at] != *MASK => {
+            let (scheme, rest) = (&base[..authority], &base[authority + at..]);
+            Cow::Owned([scheme, MASK, &text(rest)].concat())
+        }
+        _ => text(base),
+    }
+}
+
+/// A value that is shown to nobody by accident: `Debug` and `Display` print `***`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Secret<T>(T);
+
+impl<T> Secret<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value, for the one place that sends it where it belongs.
+    pub(crate) fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl<T> fmt::Display for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_only_when_exposed() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(secret)),
+            "*** *** Some(***)"
+        );
+        assert_eq!(*secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn urls_keep_their_keys_and_lose_users_and_values() {
+        for (given, kept) in [
+            ("https://h/p?a=1&b=2", "https://h/p?a=***&b=***"),
+            ("https://h/p?flag&b=", "https://h/p?flag&b="),
+            (
+                "https://h/p?a=1#access_token=x&n=2",
+                "https://h/p?a=***#access_token=***&n=***",
+            ),
+            ("https://h/p#part-2", "https://h/p#part-2"),
+            (
+                "postgres://orders:pw@db:5432/orders",
+                "postgres://***@db:5432/orders",
+            ),
+            ("orders:p@w@db:5432/orders", "***@db:5432/orders"),
+            ("redis://:pw@cache", "redis://***@cache"),
+            ("/login?password=hun ter\"2", "/login?password=***"),
+            ("/menu/7", "/menu/7"),
+            ("https://h/@user/p", "https://h/@user/p"),
+            ("", ""),
+        ] {
+            assert_eq!(url(given), kept);
+            assert_eq!(url(kept), kept);
+        }
+        assert!(matches!(url("https://h/p"), Cow::Borrowed(_)));
+    }
 }

@@ -1,0 +1,316 @@
+//! Names whose values are secrets.
+
+/// The end of a name says what it holds: of a longer name, these last bytes are looked at.
+pub(super) const LONGEST: usize = 64;
+
+/// Where in a name a stem makes it secret. Words are told apart by punctuation and by camel case.
+#[derive(Clone, Copy)]
+enum At {
+    /// Anywhere: `passwordHash`, `dbpassword`.
+    Any,
+    /// Up to the end of a word: `clientsecret`, `secret_key`; not `secretary`.
+    WordEnd,
+    /// As a word: `otp_code`.
+    Word,
+    /// Up to the end of the name: `accesstoken`; not `token_count`.
+    End,
+    /// As the last word: `delivery_pin`; not `pinned`, `shipping`, `spin`.
+    LastWord,
+}
+
+use At::{Any, End, LastWord, Word, WordEnd};
+
+/// By first letter, in lower case and without punctuation.
+fn stems(first: u8) -> &'static [(&'static [u8], At)] {
+    match first {
+        b'a' => &[
+            (b"authorization", Any),
+            (b"authheader", Any),
+            (b"apikey", Any),
+            (b"accesskey", Any),
+            (b"accountkey", Any),
+        ],
+        b'b' => &[(b"bearer", Word)],
+        b'c' => &[
+            (b"cookie", End),
+            (b"cookies", End),
+            (b"credential", Any),
+            (b"csrf", Any),
+            (b"cvv", Word),
+            (b"cvc", Word),
+            (b"cardnumber", Any),
+            (b"cardno", End),
+            (b"ccnumber", Any),
+            (b"creditcard", Any),
+            (b"connectionstring", Any),
+            (b"connstr", Any),
+        ],
+        b'd' => &[(b"dsn", LastWord)],
+        b'e' => &[(b"encryptionkey", Any)],
+        b'i' => &[(b"iban", LastWord)],
+        b'j' => &[(b"jwt", Word)],
+        b'm' => &[(b"masterkey", Any), (b"mfacode", Any)],
+        b'o' => &[(b"otp", Word), (b"onetimecode", Any)],
+        b'p' => &[
+            (b"password", Any),
+            (b"passwd", Any),
+            (b"passphrase", Any),
+            (b"passcode", Any),
+            (b"pass", LastWord),
+            (b"pwd", End),
+            (b"privatekey", Any),
+            (b"pin", LastWord),
+            (b"pan", LastWord),
+        ],
+        b'r' => &[(b"recoverycode", Any)],
+        b's' => &[
+            (b"secret", WordEnd),
+            (b"secrets", WordEnd),
+            (b"secretkey", Any),
+            (b"secretaccess", Any),
+            (b"sessionkey", Any),
+            (b"signingkey", Any),
+            (b"signature", End),
+            (b"sig", LastWord),
+            (b"ssn", LastWord),
+            (b"sshkey", Any),
+        ],
+        b't' => &[(b"token", End), (b"totp", Word)],
+        b'v' => &[(b"verificationcode", Any)],
+        b'x' => &[(b"xsrf", Any)],
+        _ => &[],
+    }
+}
+
+/// Whether the value of a field, attribute, header or parameter of this name is a secret. Letter
+/// case, punctuation and trailing digits make no difference.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    // Three letters make the shortest stems.
+    if bytes.len() < 3 {
+        return false;
+    }
+    let (text, starts) = squeezed(&bytes[bytes.len().saturating_sub(LONGEST)..]);
+    let mut len = text.iter().position(|byte| *byte == 0).unwrap_or(LONGEST);
+    while len > 0 && text[len - 1].is_ascii_digit() {
+        len -= 1;
+    }
+    let text = &text[..len];
+    // The end of the name is the end of a word, whatever digits follow it.
+    let is_start = |at: usize| at == len || (starts >> at) & 1 == 1;
+    let is_at = |at: usize, stem: &[u8], place: At| {
+        let end = at + stem.len();
+        text[at..].starts_with(stem)
+            && match place {
+                Any => true,
+                WordEnd => is_start(end),
+                Word => is_start(at) && is_start(end),
+                End => end == len,
+                LastWord => is_start(at) && end == len,
+            }
+    };
+    (0..len).any(|at| {
+        stems(text[at])
+            .iter()
+            .any(|(stem, place)| is_at(at, stem, *place))
+    })
+}
+
+/// Letters and digits alone, in lower case, zeros behind; and at which of them a word starts.
+fn squeezed(name: &[u8]) -> ([u8; LONGEST], u64) {
+    let (mut text, mut starts, mut len) = ([0; LONGEST], 0_u64, 0);
+    let mut last = b'_';
+    for (index, &byte) in name.iter().enumerate() {
+        let is_letter = byte.is_ascii_alphanumeric() || byte >= 0x80;
+        if is_letter {
+            let after_lower = byte.is_ascii_uppercase() && !last.is_ascii_uppercase();
+            // The `K` of `APIKey`.
+            let before_lower = byte.is_ascii_uppercase()
+                && name.get(index + 1).is_some_and(u8::is_ascii_lowercase);
+            let after_gap = !last.is_ascii_alphanumeric() && last < 0x80;
+            if after_gap || after_lower || before_lower {
+                starts |= 1 << len;
+            }
+            text[len] = byte.to_ascii_lowercase();
+            len += 1;
+        }
+        last = byte;
+    }
+    (text, starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_told_in_any_spelling() {
+        for name in [
+            "password",
+            "Password",
+            "PASSWORD",
+            "user.password",
+            "passwordHash",
+            "dbpassword",
+            "PGPASSWORD",
+            "new-password",
+            "user[password]",
+            "password2",
+            "passwd",
+            "pwd",
+            "MYSQL_PWD",
+            "passphrase",
+            "smtp_pass",
+            "secret",
+            "client_secret",
+            "clientSecret",
+            "clientsecret",
+            "secretKey",
+            "SECRET_KEY_BASE",
+            "aws_secret_access_key",
+            "secrets",
+            "token",
+            "access_token",
+            "accessToken",
+            "ACCESSTOKEN",
+            "id_token",
+            "refresh-token",
+            "x-auth-token",
+            "csrf_token",
+            "xsrfToken",
+            "X-CSRF",
+            "authorization",
+            "Proxy-Authorization",
+            "http.request.header.authorization",
+            "authHeader",
+            "cookie",
+            "Set-Cookie",
+            "session_cookie",
+            "cookies",
+            "api key",
+            "apikey",
+            "apiKey",
+            "APIKey",
+            "x-api-key",
+            "private_key",
+            "privateKey",
+            "credential",
+            "credentials",
+            "otp",
+            "otp_code",
+            "totp",
+            "pin",
+            "delivery_pin",
+            "userPin",
+            "cvv",
+            "cvv2",
+            "card.cvc",
+            "card_number",
+            "cardNumber",
+            "credit-card",
+            "pan",
+            "card_pan",
+            "iban",
+            "IBAN",
+            "ssn",
+            "signature",
+            "X-Amz-Signature",
+            "bearer",
+            "jwt",
+            "jwtToken",
+            "connection_string",
+            "ConnectionString",
+            "dsn",
+            "sentry_dsn",
+            "passwört_password",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_resemble_secrets_are_left_alone() {
+        for name in [
+            "",
+            "a",
+            "id",
+            "token_count",
+            "tokens_used",
+            "tokens",
+            "max_tokens",
+            "tokenizer",
+            "token_type",
+            "author",
+            "author_id",
+            "authority",
+            "auth",
+            "oauth",
+            "authenticated",
+            "pinned",
+            "shipping",
+            "spin",
+            "pinpoint",
+            "opinion",
+            "session.id",
+            "session_id",
+            "sessionId",
+            "user.id",
+            "secretary",
+            "secretion",
+            "company",
+            "span",
+            "span_id",
+            "pancake",
+            "panic",
+            "japan",
+            "key",
+            "keyboard",
+            "monkey",
+            "primary_key",
+            "passenger",
+            "bypassed",
+            "compass",
+            "passed",
+            "design",
+            "assign",
+            "signal",
+            "signup",
+            "config",
+            "cookie_consent",
+            "cookies_accepted",
+            "laptop",
+            "option",
+            "adoption",
+            "http.route",
+            "http.request.method",
+            "restaurant",
+            "order_id",
+            "caliban",
+            "card_type",
+            "cardinality",
+            "description",
+            "discount",
+            "code",
+            "coupon_code",
+            "menu",
+            "delivery.eta",
+            "status",
+            "url.path",
+            "server.address",
+            "exception.message",
+            "cvs",
+            "ssnd",
+            "zipcode",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_long_name_counts() {
+        assert!(is_secret_name(&format!("{}_password", "a.".repeat(500))));
+        assert!(!is_secret_name(&"é".repeat(5_000)));
+        assert!(!is_secret_name(&"_".repeat(5_000)));
+        assert!(!is_secret_name(&"1".repeat(5_000)));
+    }
+}
