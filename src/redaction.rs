@@ -18,7 +18,6 @@ mod values;
 
 use std::{borrow::Cow, fmt};
 
-pub(crate) use free_text::text;
 pub(crate) use names::is_secret_name;
 
 /// What stands where a secret stood.
@@ -27,6 +26,31 @@ pub(crate) const MASK: &str = "***";
 /// A URL or a path with a query: its user information and the values of its query and fragment are
 /// masked, its path is masked as text is.
 pub(crate) fn url(input: &str) -> Cow<'_, str> {
+    settled(input, url_once)
+}
+
+/// Free text (a message, an error, an attribute) without what looks like a secret.
+pub(crate) fn text(input: &str) -> Cow<'_, str> {
+    settled(input, free_text::once)
+}
+
+/// Masks until nothing changes, since a mask brings together what a secret kept apart. Text
+/// without a secret is looked at once, almost any other twice.
+fn settled(input: &str, once: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+    let mut masked = once(input);
+    if matches!(masked, Cow::Borrowed(_)) {
+        return masked;
+    }
+    for _ in 0..4 {
+        match once(&masked) {
+            Cow::Owned(again) if again != masked => masked = Cow::Owned(again),
+            _ => break,
+        }
+    }
+    masked
+}
+
+fn url_once(input: &str) -> Cow<'_, str> {
     let (base, parameters) = match input.find(['?', '#']) {
         Some(at) => input.split_at(at),
         None => (input, ""),
@@ -41,14 +65,21 @@ pub(crate) fn url(input: &str) -> Cow<'_, str> {
 
 /// Also of `user:password@host:5432/orders`, which has no scheme.
 fn without_user(base: &str) -> Cow<'_, str> {
-    let authority = base.find("://").map_or(0, |at| at + "://".len());
+    let is_scheme = |text: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_part)
+    };
+    let authority = match base.find("://") {
+        Some(at) if is_scheme(&base[..at]) => at + "://".len(),
+        _ => 0,
+    };
     let end = base[authority..]
         .find('/')
         .map_or(base.len(), |at| authority + at);
     match base[authority..end].rfind('@') {
-        Some(at) if base[authority..authority + at] != *MASK => {
+        Some(at) if at > 0 && base[authority..authority + at] != *MASK => {
             let (scheme, rest) = (&base[..authority], &base[authority + at..]);
-            Cow::Owned([scheme, MASK, &text(rest)].concat())
+            Cow::Owned(text(&[scheme, MASK, rest].concat()).into_owned())
         }
         _ => text(base),
     }

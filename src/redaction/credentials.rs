@@ -1,6 +1,6 @@
 //! Secrets that are known by their own shape, wherever they stand.
 
-use super::values::{is_word, until};
+use super::values::{is_word, plain, until};
 
 /// Keys by their prefix, with which byte of it is looked for, and how many bytes follow at least.
 const PREFIXES: [(&[u8], usize, usize); 22] = [
@@ -114,7 +114,8 @@ pub(super) fn private_key(bytes: &[u8], at: usize) -> Option<usize> {
         return Some(bytes.len());
     };
     let dashes = (last_line + DASHES.len()..bytes.len()).find(|dash| is_at(bytes, *dash, DASHES));
-    Some(dashes.map_or(bytes.len(), |dashes| dashes + DASHES.len()))
+    // What is written on to its last line belongs to it.
+    Some(dashes.map_or(bytes.len(), |dashes| plain(bytes, dashes + DASHES.len())))
 }
 
 /// What follows `Bearer` in prose.

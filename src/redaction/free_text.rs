@@ -3,8 +3,8 @@
 use super::{MASK, cards, credentials, is_secret_name, names, queries, values};
 use std::borrow::Cow;
 
-/// Free text (a message, an error, an attribute) without what looks like a secret.
-pub(crate) fn text(input: &str) -> Cow<'_, str> {
+/// What looks like a secret in free text, masked.
+pub(super) fn once(input: &str) -> Cow<'_, str> {
     let mut scan = Scan {
         input,
         bytes: input.as_bytes(),

@@ -13,9 +13,8 @@ pub(super) fn values_of(
     start: usize,
     mut mask: impl FnMut(usize, usize),
 ) -> Option<usize> {
-    let is_key = |byte: u8| {
-        values::is_name(byte) || matches!(byte, b'%' | b'+' | b'~' | b'$' | b'&' | b'!' | b'*')
-    };
+    let is_key =
+        |byte: u8| values::is_name(byte) || matches!(byte, b'%' | b'+' | b'~' | b'$' | b'&' | b'!');
     let first = values::until(bytes, start, |byte| !is_key(byte));
     if first == start || bytes.get(first) != Some(&b'=') {
         return None;

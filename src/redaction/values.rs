@@ -35,17 +35,17 @@ pub(super) fn of_pair(bytes: &[u8], start: usize, name: &str) -> (usize, usize) 
     if let Some(quoted) = quoted(bytes, start) {
         return quoted;
     }
-    if let Some(end) = super::credentials::private_key(bytes, start) {
-        return (start, end);
-    }
+    let rest = super::credentials::private_key(bytes, start).unwrap_or(start);
     let names = |stem: &[u8]| {
         let mut windows = name.as_bytes().windows(stem.len());
         windows.any(|part| part.eq_ignore_ascii_case(stem))
     };
     let end = if names(b"passphrase") {
-        line_end(bytes, start)
+        line_end(bytes, rest)
     } else if names(b"cookie") {
-        cookies(bytes, start)
+        cookies(bytes, rest)
+    } else if rest > start {
+        rest
     } else {
         let scheme_end = until(bytes, start, |byte| !is_name(byte));
         let after_scheme = until(bytes, scheme_end, |byte| byte != b' ');
@@ -69,18 +69,18 @@ fn is_scheme(word: &[u8]) -> bool {
 
 /// What stands between quotes, which may be escaped themselves, as JSON within JSON is.
 fn quoted(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
-    let opening = until(bytes, start, |byte| byte != b'\\');
+    let escaped = until(bytes, start, |byte| byte != b'\\');
     // `b"…"`, as byte strings are shown.
-    let opening = match bytes.get(opening..)? {
-        [b'b' | b'c' | b'r', b'"', ..] => opening + 1,
-        _ => opening,
+    let opening = match bytes.get(escaped..)? {
+        [b'b' | b'c' | b'r' | b'B' | b'C' | b'R', b'"', ..] => escaped + 1,
+        _ => escaped,
     };
     let quote = *bytes.get(opening)?;
     if !is_quote(quote) {
         return None;
     }
     let from = opening + 1;
-    Some((from, closing(bytes, from, quote, opening - start)))
+    Some((from, closing(bytes, from, quote, escaped - start)))
 }
 
 /// The closing quote (or the backslashes that belong to it): behind as many backslashes as the
@@ -118,7 +118,7 @@ fn plain_to(bytes: &[u8], from: usize, is_end: impl Fn(u8) -> bool) -> usize {
 
 /// An unquoted value: to white space, or to a delimiter that something else follows. Brackets
 /// that open in it are taken whole, as in `Some("a b")` and `Login { user: "a", key: "b" }`.
-fn plain(bytes: &[u8], start: usize) -> usize {
+pub(super) fn plain(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(byte) = bytes.get(at) {
         match byte {
@@ -157,7 +157,7 @@ pub(super) fn of_parameter(bytes: &[u8], start: usize) -> usize {
 }
 
 fn is_type(word: &[u8]) -> bool {
-    word[0].is_ascii_uppercase() && word.iter().all(|byte| is_word(*byte) || *byte == b':')
+    word.iter().all(|byte| is_word(*byte) || *byte == b':')
 }
 
 /// Behind the bracket that closes the one at `open`, or the end of the text.
