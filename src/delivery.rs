@@ -15,6 +15,8 @@ mod queue;
 pub(crate) mod transport;
 
 pub use ledger::{LedgerRow, Reason};
+pub use transport::{Compression, Protocol};
+pub(crate) use transport::{Endpoint, Tls};
 pub(crate) use {
     handoff::Handoff,
     intake::Delivery,

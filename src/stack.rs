@@ -20,7 +20,7 @@ pub(crate) use trace::{Origin, render, trim};
 pub(crate) const DEPTH: usize = 64;
 
 /// Where a thread was, as return addresses.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RawStack {
     len: usize,
     frames: [usize; DEPTH],
