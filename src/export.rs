@@ -13,6 +13,7 @@
 //! ```
 
 mod destination;
+pub(crate) mod otlp;
 pub(crate) mod prometheus;
 mod temporality;
 

@@ -6,7 +6,7 @@
 
 mod fields;
 
-pub(crate) use fields::{Fields, Limits, Value, read};
+pub(crate) use fields::{Fields, Limits, MESSAGE, Value, read};
 
 use crate::{
     ids::{SpanContext, SpanId},

@@ -1,5 +1,7 @@
 //! Names of the OpenTelemetry semantic conventions that we use, and ours beside them.
 
+/// The version of the conventions that the names are from.
+pub(crate) use opentelemetry_semantic_conventions::SCHEMA_URL;
 pub(crate) use opentelemetry_semantic_conventions::attribute::{
     CODE_FILE_PATH, CODE_FUNCTION_NAME, CODE_LINE_NUMBER, CONTAINER_ID, CPU_MODE,
     DEPLOYMENT_ENVIRONMENT_NAME, ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE,

@@ -1,0 +1,157 @@
+//! OTLP: the records of this crate written as protobuf directly, and the metrics through the types
+//! of `opentelemetry-proto`, which are the measure of both in the tests.
+
+mod attributes;
+mod logs;
+mod spans;
+mod wire;
+
+use crate::{
+    delivery::{Encode, Entry},
+    records::{Record, Signal, Value},
+    resource::Resource,
+    semconv,
+};
+
+/// What stands before the bytes of one record, so that a batch can be cut between any two.
+const OURS: u8 = 0;
+const FOREIGN: u8 = 1;
+
+/// The messages of the three signals are alike from the request down to the scope: the same fields
+/// have the same numbers.
+mod field {
+    /// `Export…ServiceRequest`.
+    pub(super) const RESOURCES: u8 = 1;
+    /// `Resource…`.
+    pub(super) const RESOURCE: u8 = 1;
+    pub(super) const SCOPES: u8 = 2;
+    /// `Scope…`.
+    pub(super) const SCOPE: u8 = 1;
+    pub(super) const RECORDS: u8 = 2;
+    /// Of both.
+    pub(super) const SCHEMA_URL: u8 = 3;
+    /// `InstrumentationScope`.
+    pub(super) const NAME: u8 = 1;
+    pub(super) const VERSION: u8 = 2;
+    /// `Resource`.
+    pub(super) const ATTRIBUTES: u8 = 1;
+}
+
+/// Spells spans and log records as OTLP.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    /// The resource, as a field.
+    resource: Vec<u8>,
+    /// This crate's scope, as a field.
+    scope: Vec<u8>,
+    /// The version of the conventions, as a field.
+    schema_url: Vec<u8>,
+}
+
+impl Encoder {
+    pub(crate) fn new(resource: &Resource) -> Self {
+        let mut attributes = Vec::new();
+        for (name, value) in resource.iter() {
+            let value = typed(name, value);
+            attributes::attribute(&mut attributes, field::ATTRIBUTES, name, value);
+        }
+        let mut scope = Vec::new();
+        wire::text(&mut scope, field::NAME, env!("CARGO_PKG_NAME"));
+        wire::text(&mut scope, field::VERSION, env!("CARGO_PKG_VERSION"));
+        Self {
+            resource: framed(field::RESOURCE, &attributes),
+            scope: framed(field::SCOPE, &scope),
+            schema_url: framed(field::SCHEMA_URL, semconv::SCHEMA_URL.as_bytes()),
+        }
+    }
+}
+
+fn framed(field: u8, message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(wire::field_length(message.len()));
+    wire::bytes(&mut out, field, message);
+    out
+}
+
+/// The value of an attribute that is kept as text: a number where the conventions want one.
+fn typed<'a>(name: &str, value: &'a str) -> Value<'a> {
+    let is_integer = matches!(
+        name,
+        semconv::HTTP_RESPONSE_STATUS_CODE | semconv::SERVER_PORT | semconv::PROCESS_PID
+    );
+    match value.parse() {
+        Ok(number) if is_integer => Value::Integer(number),
+        _ => Value::Text(value),
+    }
+}
+
+impl Encode for Encoder {
+    fn record(&self, entry: Entry<'_>, out: &mut Vec<u8>) {
+        let Entry {
+            record,
+            fields,
+            anchor,
+        } = entry;
+        out.push(match record {
+            Record::Foreign(_) => FOREIGN,
+            _ => OURS,
+        });
+        match record {
+            Record::Request(span) => spans::request(span, anchor, out),
+            Record::Span(span) => spans::span(span, fields, anchor, out),
+            Record::Log(log) | Record::Error(log, _) => logs::log(log, fields, anchor, out),
+            Record::Foreign(message) => out.extend_from_slice(message),
+        }
+    }
+
+    fn request(&self, _: Signal, records: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
+        let records: Vec<(u8, &[u8])> = records
+            .filter_map(|record| record.split_first())
+            .map(|(from, message)| (*from, message))
+            .collect();
+        // Those of ours that follow each other are one scope's.
+        let scopes: Vec<(usize, &[(u8, &[u8])])> = records
+            .chunk_by(|one, next| (one.0, next.0) == (OURS, OURS))
+            .map(|run| (self.scope_length(run), run))
+            .collect();
+        let of_scopes = scopes.iter().map(|(length, _)| wire::field_length(*length));
+        let length = self.resource.len() + of_scopes.sum::<usize>() + self.schema_url.len();
+        let mut out = Vec::with_capacity(wire::field_length(length));
+        wire::head(&mut out, field::RESOURCES, length);
+        out.extend_from_slice(&self.resource);
+        for (length, run) in scopes {
+            wire::head(&mut out, field::SCOPES, length);
+            self.scope(run, &mut out);
+        }
+        out.extend_from_slice(&self.schema_url);
+        out
+    }
+}
+
+impl Encoder {
+    /// The bytes that [`scope`](Self::scope) writes.
+    fn scope_length(&self, run: &[(u8, &[u8])]) -> usize {
+        let lengths = run.iter().map(|(_, message)| message.len());
+        match run {
+            [(FOREIGN, message)] => message.len(),
+            _ => {
+                let records: usize = lengths.map(wire::field_length).sum();
+                self.scope.len() + records + self.schema_url.len()
+            }
+        }
+    }
+
+    fn scope(&self, run: &[(u8, &[u8])], out: &mut Vec<u8>) {
+        if let [(FOREIGN, message)] = run {
+            out.extend_from_slice(message);
+            return;
+        }
+        out.extend_from_slice(&self.scope);
+        for (_, message) in run {
+            wire::bytes(out, field::RECORDS, message);
+        }
+        out.extend_from_slice(&self.schema_url);
+    }
+}
+
+#[cfg(test)]
+mod oracle;
