@@ -78,6 +78,11 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
+    /// When the clocks were read, in nanoseconds since 1970.
+    pub(crate) fn taken_at(&self) -> u64 {
+        self.unix_nanos
+    }
+
     /// Nanoseconds since 1970, as OTLP has it.
     pub(crate) fn unix_nanos(&self, at: Instant) -> u64 {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

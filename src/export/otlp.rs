@@ -3,8 +3,11 @@
 
 mod attributes;
 mod logs;
+mod metrics;
 mod spans;
 mod wire;
+
+pub(crate) use metrics::{MetricsPush, Temporality};
 
 use crate::{
     delivery::{Encode, Entry},

@@ -268,6 +268,11 @@ impl Registry {
         self.shared.next_epoch();
     }
 
+    /// Which exemplars are current: another number after each renewal.
+    pub(crate) fn exemplar_epoch(&self) -> u64 {
+        self.shared.epoch()
+    }
+
     /// Instruments with measurements that found a cap, and how many.
     pub(crate) fn overflows(&self) -> Vec<(Box<str>, u64)> {
         let names = lock(&self.names);

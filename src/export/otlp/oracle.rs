@@ -530,3 +530,63 @@ proptest! {
         }
     }
 }
+
+/// `cargo test --release --lib export::otlp -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn price_of_a_span_and_of_a_log_record() {
+    let (encoder, clock) = (Encoder::new(&resource_of_the_test()), Clock::system());
+    let anchor = clock.anchor();
+    let context = SpanContext {
+        trace_id: TraceId::random(),
+        span_id: SpanId::random(),
+        is_sampled: true,
+    };
+    let request = Record::Request(RequestSpan {
+        context,
+        parent: Some(SpanId::random()),
+        state: None,
+        started: clock.now(),
+        duration: Duration::from_millis(12),
+        method: "GET",
+        scheme: "http",
+        version: "1.1",
+        route: Some("/orders/{id}"),
+        path: "/orders/12345".into(),
+        status: 200,
+        outcome: "completed",
+        error_type: None,
+        request_bytes: None,
+        response_bytes: 1_234,
+        is_error: false,
+    });
+    let log = Record::Log(Log {
+        context: Some(context),
+        at: clock.now(),
+        severity: Severity::Error,
+        event_name: "".into(),
+    });
+    let mut fields = Fields::new(Limits::default(), Vec::new());
+    fields.message("the payment was refused");
+    fields.word("target", "orders::payment");
+    fields.integer("order.id", 12_345);
+    fields.word("http.route", "/orders/{id}");
+    let fields = fields.into_bytes();
+    for (name, record) in [("a request's span", &request), ("a log record", &log)] {
+        let (mut out, mut least) = (Vec::with_capacity(1 << 20), Duration::MAX);
+        for _ in 0..200 {
+            out.clear();
+            let before = clock.now();
+            for _ in 0..1_000 {
+                let entry = Entry {
+                    record: std::hint::black_box(record),
+                    fields: &fields,
+                    anchor: &anchor,
+                };
+                encoder.record(entry, &mut out);
+            }
+            least = least.min(clock.now() - before);
+        }
+        eprintln!("{name}: {:?}, {} bytes", least / 1_000, out.len() / 1_000);
+    }
+}
