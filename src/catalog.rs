@@ -22,6 +22,7 @@ pub const ALL: &[&Descriptor] = &[
     &http::RESPONSE_BODY_SIZE,
     &http::STREAMS_ACTIVE,
     &http::STREAMS_DURATION,
+    &http::CLIENT_REQUEST_DURATION,
     &logs::LOG_RECORDS,
     &errors::EXCEPTIONS,
     &errors::EXCEPTIONS_BY_TYPE,

@@ -121,3 +121,19 @@ pub const STREAMS_DURATION: Descriptor = Descriptor::histogram(
     semconv::ERROR_TYPE,
 ])
 .with_edges(STREAM_SECONDS);
+
+/// From an outgoing call to the head of its response, or to its failure.
+pub const CLIENT_REQUEST_DURATION: Descriptor = Descriptor::histogram(
+    semconv::HTTP_CLIENT_REQUEST_DURATION,
+    Unit::SECONDS,
+    "Time from an outgoing call to the head of its response.",
+)
+.with_attributes(&[
+    semconv::HTTP_REQUEST_METHOD,
+    semconv::SERVER_ADDRESS,
+    semconv::SERVER_PORT,
+    semconv::HTTP_RESPONSE_STATUS_CODE,
+    semconv::ERROR_TYPE,
+    semconv::URL_TEMPLATE,
+])
+.with_edges(SECONDS);

@@ -81,6 +81,7 @@
 //! [`streams.duration`]: crate::catalog::http::STREAMS_DURATION
 
 mod body;
+mod client;
 mod exchange;
 mod future;
 mod instruments;
@@ -93,14 +94,15 @@ mod route;
 mod unwound;
 mod upgrade;
 
-pub(crate) use instruments::Instruments;
 #[cfg(feature = "axum")]
 pub use route::{MatchedRoute, MatchedRouteOr};
 pub use {
     body::{RequestBody, ResponseBody},
+    client::{ClientFuture, ClientLayer, ClientService, UrlTemplate},
     future::ResponseFuture,
     layer::{CountBody, HttpLayer, HttpService, SameBody, WrappedBody},
     outcome::{Mark, Outcome},
     route::{NameRoute, RequestHead, RouteBy},
     upgrade::UpgradedStream,
 };
+pub(crate) use {client::Client, instruments::Instruments};

@@ -529,23 +529,54 @@ fn measure() {
     let line = "order 42 placed by courier in zone north, total 2350 EUR paid by invoice monthly";
     let kv = "order placed route=/orders/{id} status=200 duration=12ms attempt=1 zone=north ok";
     let secret = "login failed: password=hunter2 user=bob";
-    for (what, s) in [("plain80", line), ("kv80", kv), ("secret", secret), ("url", "https://h/p?a=1&b=2")] {
+    for (what, s) in [
+        ("plain80", line),
+        ("kv80", kv),
+        ("secret", secret),
+        ("url", "https://h/p?a=1&b=2"),
+    ] {
         let start = clock.now();
-        for _ in 0..1_000_000 { std::hint::black_box(text(std::hint::black_box(s))); }
-        println!("{what} {} B: {:?} per call", s.len(), (clock.now() - start) / 1_000_000);
+        for _ in 0..1_000_000 {
+            std::hint::black_box(text(std::hint::black_box(s)));
+        }
+        println!(
+            "{what} {} B: {:?} per call",
+            s.len(),
+            (clock.now() - start) / 1_000_000
+        );
     }
-    for name in ["restaurant", "order_id_1", "user_token", "http.request.method", "password"] {
+    for name in [
+        "restaurant",
+        "order_id_1",
+        "user_token",
+        "http.request.method",
+        "password",
+    ] {
         let start = clock.now();
-        for _ in 0..1_000_000 { std::hint::black_box(super::is_secret_name(std::hint::black_box(name))); }
+        for _ in 0..1_000_000 {
+            std::hint::black_box(super::is_secret_name(std::hint::black_box(name)));
+        }
         println!("{name}: {:?}", (clock.now() - start) / 1_000_000);
     }
     let s = crate::stack::capture();
     let start = clock.now();
-    for _ in 0..100_000 { std::hint::black_box(crate::stack::capture()); }
-    println!("capture of {} frames: {:?}", s.frames().len(), (clock.now() - start) / 100_000);
+    for _ in 0..100_000 {
+        std::hint::black_box(crate::stack::capture());
+    }
+    println!(
+        "capture of {} frames: {:?}",
+        s.frames().len(),
+        (clock.now() - start) / 100_000
+    );
     let mut r = crate::stack::Resolver::default();
-    let start = clock.now(); r.resolve_all(s.frames()); println!("cold resolve {:?}", clock.now() - start);
+    let start = clock.now();
+    r.resolve_all(s.frames());
+    println!("cold resolve {:?}", clock.now() - start);
     let mut r = crate::stack::Resolver::default();
-    let start = clock.now(); r.resolve_all(s.frames()); println!("warm cache resolve {:?}", clock.now() - start);
-    let start = clock.now(); r.resolve_all(s.frames()); println!("remembered {:?}", clock.now() - start);
+    let start = clock.now();
+    r.resolve_all(s.frames());
+    println!("warm cache resolve {:?}", clock.now() - start);
+    let start = clock.now();
+    r.resolve_all(s.frames());
+    println!("remembered {:?}", clock.now() - start);
 }

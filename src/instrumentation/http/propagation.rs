@@ -9,6 +9,7 @@ use crate::{
     pipeline::Sampling,
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue};
+use std::io::Write as _;
 
 // Parsed once, not at each look.
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -41,6 +42,22 @@ pub(super) fn extract(headers: &HeaderMap, sampling: Sampling) -> (TraceContext,
             (trace, None)
         }
     }
+}
+
+/// Sends a trace along, in place of any that is there.
+pub(super) fn inject(trace: &TraceContext, headers: &mut HeaderMap) {
+    let mut traceparent = [0; TRACEPARENT_LENGTH];
+    let mut rest = &mut traceparent[..];
+    let (trace_id, span_id, flags) = (trace.trace_id, trace.span_id, trace.span().flags());
+    // An error: it does not fit, which its length rules out.
+    let _ = write!(rest, "00-{trace_id}-{span_id}-{flags:02x}");
+    if let Ok(value) = HeaderValue::from_bytes(&traceparent) {
+        headers.insert(&TRACEPARENT, value);
+    }
+    match trace.tracestate() {
+        Some(state) => headers.insert(&TRACESTATE, state.clone()),
+        None => headers.remove(&TRACESTATE),
+    };
 }
 
 fn caller(headers: &HeaderMap) -> Option<SpanContext> {

@@ -34,19 +34,7 @@ impl Traits {
     pub(super) const METHODS: usize = METHODS.len();
 
     pub(super) fn of(method: &Method, version: Version, uri: &Uri, headers: &HeaderMap) -> Self {
-        let method = match *method {
-            Method::GET => 0,
-            Method::HEAD => 1,
-            Method::POST => 2,
-            Method::PUT => 3,
-            Method::DELETE => 4,
-            Method::CONNECT => 5,
-            Method::OPTIONS => 6,
-            Method::TRACE => 7,
-            Method::PATCH => 8,
-            ref other if other.as_str() == METHODS[9] => 9,
-            _ => 10,
-        };
+        let method = index_of(method);
         Self {
             method,
             version: match version {
@@ -65,6 +53,11 @@ impl Traits {
                 _ => Protocol::Http,
             },
         }
+    }
+
+    /// The conventions' name of a method, `_OTHER` for one that they lack.
+    pub(super) fn method_of(method: &Method) -> &'static str {
+        METHODS[index_of(method) as usize]
     }
 
     pub(super) fn method(self) -> &'static str {
@@ -100,6 +93,23 @@ impl Traits {
     #[cfg(test)]
     pub(super) fn of_method(method: &Method) -> Self {
         Self::of(method, Version::HTTP_11, &Uri::default(), &HeaderMap::new())
+    }
+}
+
+/// The method's place in [`METHODS`].
+fn index_of(method: &Method) -> u8 {
+    match *method {
+        Method::GET => 0,
+        Method::HEAD => 1,
+        Method::POST => 2,
+        Method::PUT => 3,
+        Method::DELETE => 4,
+        Method::CONNECT => 5,
+        Method::OPTIONS => 6,
+        Method::TRACE => 7,
+        Method::PATCH => 8,
+        ref other if other.as_str() == METHODS[9] => 9,
+        _ => 10,
     }
 }
 
