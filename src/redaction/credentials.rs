@@ -45,8 +45,21 @@ pub(super) fn prefixed(
     at: usize,
     before: impl Fn(usize) -> u8,
 ) -> Option<(usize, usize)> {
+    let previous = bytes[at.checked_sub(1)?] | 0x20;
+    let is_likely = match bytes[at] {
+        b'k' | b'K' => previous == b'a',
+        b'z' | b'Z' => previous == b'i',
+        _ => previous.is_ascii_lowercase(),
+    };
+    if !is_likely {
+        return None;
+    }
     PREFIXES.iter().find_map(|(prefix, looked_for, fewest)| {
         let start = at.checked_sub(*looked_for)?;
+        // The first letter rules out most, without a call.
+        if bytes[start] | 0x20 != prefix[0] | 0x20 {
+            return None;
+        }
         if !is_at(bytes, start, prefix) || is_word(before(start)) {
             return None;
         }

@@ -79,12 +79,13 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn run(&mut self) {
-        while let Some(byte) = self.bytes.get(self.at) {
-            let sign = SIGNS[usize::from(*byte)];
-            if sign == Sign::Nothing {
-                self.at += 1;
-                continue;
-            }
+        let sign_of = |byte: u8| SIGNS[usize::from(byte)];
+        loop {
+            self.at = values::until(self.bytes, self.at, |byte| sign_of(byte) != Sign::Nothing);
+            let Some(byte) = self.bytes.get(self.at) else {
+                return;
+            };
+            let sign = sign_of(*byte);
             let at = self.at;
             let found = match sign {
                 Sign::Nothing => None,
