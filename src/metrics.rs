@@ -42,7 +42,7 @@ pub(crate) use {
     by_value::CountersByValue,
     counter::{Counter, UpDownCounter},
     exemplar::Exemplar,
-    histogram::{Edges, Histogram, HistogramReading},
+    histogram::{Histogram, HistogramReading},
     insert_only::InsertOnlyMap,
     instrument::{Family, Instrument, Series, Storage},
     labels::render as render_labels,

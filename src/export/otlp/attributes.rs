@@ -13,26 +13,44 @@ const INTEGER: u8 = 3;
 const FLOAT: u8 = 4;
 
 /// Writes an attribute into field `on` of the message under way.
-#[inline]
+// Inlined wherever a name is known, so that it is copied as words and not by a call.
+#[inline(always)]
 pub(super) fn attribute(out: &mut Vec<u8>, on: u8, name: &str, value: Value<'_>) {
     let length = length(value);
-    let whole = field_length(name.len()) + field_length(length);
-    if whole <= ONE_BYTE {
-        // As nearly all are: every length takes one byte.
-        let head = [
-            tag(on, LENGTH),
-            whole as u8,
-            tag(KEY, LENGTH),
-            name.len() as u8,
-        ];
-        out.extend_from_slice(&head);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&[tag(VALUE, LENGTH), length as u8]);
-    } else {
-        wire::head(out, on, whole);
-        wire::bytes(out, KEY, name.as_bytes());
-        wire::head(out, VALUE, length);
+    // The heads of the attribute, of its name and of its value.
+    let whole = 2 + name.len() + 2 + length;
+    if whole > ONE_BYTE {
+        return long_attribute(out, on, name, value);
     }
+    // As nearly all are: every length takes one byte.
+    let head = [
+        tag(on, LENGTH),
+        whole as u8,
+        tag(KEY, LENGTH),
+        name.len() as u8,
+    ];
+    out.extend_from_slice(&head);
+    out.extend_from_slice(name.as_bytes());
+    let head = [tag(VALUE, LENGTH), length as u8];
+    match value {
+        Value::Text(text) => {
+            let of_text = [head[0], head[1], tag(TEXT, LENGTH), text.len() as u8];
+            out.extend_from_slice(&of_text);
+            out.extend_from_slice(text.as_bytes());
+        }
+        value => {
+            out.extend_from_slice(&head);
+            contents(out, value);
+        }
+    }
+}
+
+#[inline(never)]
+fn long_attribute(out: &mut Vec<u8>, on: u8, name: &str, value: Value<'_>) {
+    let length = length(value);
+    wire::head(out, on, field_length(name.len()) + field_length(length));
+    wire::bytes(out, KEY, name.as_bytes());
+    wire::head(out, VALUE, length);
     contents(out, value);
 }
 

@@ -9,30 +9,38 @@
 mod cursor;
 mod points;
 
-use super::typed;
+use super::{
+    Encoder, OURS,
+    wire::{self, VARINT, tag},
+};
 use crate::{
     clock::{Anchor, Clock},
-    delivery::{Conclusion, Push},
+    delivery::{Conclusion, Encode, Push},
     metrics::{Instrument, Kind, Registry, Series, Storage},
+    records::Signal,
     resource::Resource,
-    semconv,
 };
 use cursor::Cursor;
-use opentelemetry_proto::tonic::{
-    collector::metrics::v1::ExportMetricsServiceRequest,
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
-    metrics::v1::{
-        AggregationTemporality, Gauge, Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum,
-        metric::Data,
-    },
-    resource::v1::Resource as ResourceMessage,
-};
-use points::Window;
-use prost::Message;
+use points::{Points, Window};
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// The fields of `Metric`.
+const NAME: u8 = 1;
+const DESCRIPTION: u8 = 2;
+const UNIT: u8 = 3;
+const GAUGE: u8 = 5;
+const SUM: u8 = 7;
+const HISTOGRAM: u8 = 9;
+/// The fields of `Sum` and of `Histogram`, beside their points.
+const TEMPORALITY: u8 = 2;
+const IS_MONOTONIC: u8 = 3;
+
+const OF_DELTA: u8 = 1;
+const OF_CUMULATIVE: u8 = 2;
 
 /// What sums and histograms say: all since the start, or what came since the last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,12 +84,15 @@ pub(crate) struct MetricsPush {
     registry: &'static Registry,
     clock: Clock,
     temporality: Temporality,
-    resource: ResourceMessage,
+    encoder: Encoder,
     /// Nanoseconds since 1970.
     started: u64,
     cursor: Cursor,
     /// The epoch of the exemplars, and since when it is known.
     exemplars: (u64, Instant),
+    /// Memory for what a request is made of: its metrics, each as a record.
+    metrics: Vec<u8>,
+    points: Points,
 }
 
 impl MetricsPush {
@@ -93,99 +104,82 @@ impl MetricsPush {
         start: &Anchor,
         temporality: Temporality,
     ) -> Self {
-        let attributes = resource.iter();
         let started = start.taken_at();
         Self {
             registry,
             temporality,
-            resource: ResourceMessage {
-                attributes: attributes
-                    .map(|(name, value)| key_value(name, value))
-                    .collect(),
-                ..ResourceMessage::default()
-            },
+            encoder: Encoder::new(resource),
             started,
             cursor: Cursor::at(started),
             exemplars: (registry.exemplar_epoch(), clock.now()),
             clock,
+            metrics: Vec::new(),
+            points: Points::default(),
         }
     }
 
-    fn read(&mut self) -> Vec<Metric> {
+    fn read(&mut self) -> Vec<u8> {
         // A wall clock that was set back makes no interval that ends before it begins.
         let now = self.clock.anchor().taken_at().max(self.cursor.since());
         self.cursor.begin(now);
-        let mut series = Vec::new();
-        let mut metrics = Vec::new();
+        let mut metrics = mem::take(&mut self.metrics);
+        metrics.clear();
+        let (mut series, mut ends) = (Vec::new(), Vec::new());
         for instrument in self.registry.collect() {
             instrument.all_series(&mut series);
-            if let Some(data) = self.data(&instrument, &series, now) {
-                metrics.push(Metric {
-                    name: instrument.name.to_string(),
-                    description: instrument.description().to_string(),
-                    unit: instrument.unit.ucum().to_owned(),
-                    data: Some(data),
-                    ..Metric::default()
-                });
+            if self.metric(&instrument, &series, now, &mut metrics) {
+                ends.push(metrics.len());
             }
         }
-        metrics
+        let mut begin = 0;
+        let mut records = ends.into_iter().map(|end| {
+            let record = &metrics[begin..end];
+            begin = end;
+            record
+        });
+        let request = self.encoder.request(Signal::Metrics, &mut records);
+        self.metrics = metrics;
+        request
     }
 
-    /// `None` when no series has anything to say.
-    fn data(&mut self, instrument: &Instrument, series: &[Arc<Series>], now: u64) -> Option<Data> {
+    /// Appends one metric as a record of ours, unless no series has anything to say.
+    fn metric(
+        &mut self,
+        instrument: &Instrument,
+        series: &[Arc<Series>],
+        now: u64,
+        out: &mut Vec<u8>,
+    ) -> bool {
         // The series of one instrument are stored alike.
-        let storage = &series.first()?.storage;
-        let is_delta = self.temporality.is_delta(storage);
-        let window = Window {
-            start: match is_delta {
-                true => self.cursor.since(),
-                false => self.started,
-            },
-            now,
+        let Some(storage) = series.first().map(|series| &series.storage) else {
+            return false;
         };
-        let aggregation_temporality = match is_delta {
-            true => AggregationTemporality::Delta.into(),
-            false => AggregationTemporality::Cumulative.into(),
+        let is_delta = self.temporality.is_delta(storage);
+        let (start, temporality) = match is_delta {
+            true => (self.cursor.since(), OF_DELTA),
+            false => (self.started, OF_CUMULATIVE),
         };
         let cursor = is_delta.then_some(&mut self.cursor);
-        if let Storage::Histogram(_) = storage {
-            let data_points = points::distributions(series, window, cursor);
-            return (!data_points.is_empty()).then_some(Data::Histogram(Histogram {
-                data_points,
-                aggregation_temporality,
-            }));
+        let points = self.points.of(series, Window { start, now }, cursor);
+        if points.is_empty() {
+            return false;
         }
-        let data_points = points::numbers(series, window, cursor);
-        (!data_points.is_empty()).then(|| match instrument.kind {
-            Kind::Gauge => Data::Gauge(Gauge { data_points }),
-            kind => Data::Sum(Sum {
-                data_points,
-                aggregation_temporality,
-                is_monotonic: kind == Kind::Counter,
-            }),
-        })
-    }
-
-    fn message(&mut self) -> Vec<u8> {
-        let metrics = self.read();
-        let scope = ScopeMetrics {
-            scope: Some(InstrumentationScope {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                ..InstrumentationScope::default()
-            }),
-            metrics,
-            schema_url: semconv::SCHEMA_URL.to_owned(),
+        let temporality = [tag(TEMPORALITY, VARINT), temporality];
+        let is_monotonic = [tag(IS_MONOTONIC, VARINT), 1];
+        let (field, tail): (u8, &[&[u8]]) = match (storage, instrument.kind) {
+            (Storage::Histogram(_), _) => (HISTOGRAM, &[&temporality]),
+            (_, Kind::Gauge) => (GAUGE, &[]),
+            (_, Kind::Counter) => (SUM, &[&temporality, &is_monotonic]),
+            (_, Kind::UpDownCounter | Kind::Histogram) => (SUM, &[&temporality]),
         };
-        let request = ExportMetricsServiceRequest {
-            resource_metrics: vec![ResourceMetrics {
-                resource: Some(self.resource.clone()),
-                scope_metrics: vec![scope],
-                schema_url: semconv::SCHEMA_URL.to_owned(),
-            }],
-        };
-        request.encode_to_vec()
+        out.push(OURS);
+        wire::text(out, NAME, &instrument.name);
+        wire::text(out, DESCRIPTION, &instrument.description());
+        wire::text(out, UNIT, instrument.unit.ucum());
+        wire::head(out, field, points.len() + 2 * tail.len());
+        out.extend_from_slice(points);
+        tail.iter().for_each(|part| out.extend_from_slice(part));
+        true
     }
 
     /// The exemplars are the scraper's, who renews them: then each scrape shows the slowest since
@@ -206,7 +200,7 @@ impl Push for MetricsPush {
         if let Some(frozen) = self.cursor.frozen() {
             return frozen.to_vec();
         }
-        let request = self.message();
+        let request = self.read();
         if self.temporality != Temporality::Cumulative {
             self.cursor.freeze(&request);
         }
@@ -219,19 +213,6 @@ impl Push for MetricsPush {
             Conclusion::Delivered | Conclusion::Ambiguous => self.cursor.advance(),
             Conclusion::NotDelivered => {}
         }
-    }
-}
-
-fn key_value(name: &str, value: &str) -> KeyValue {
-    use crate::records::Value;
-    let value = match typed(name, value) {
-        Value::Integer(integer) => any_value::Value::IntValue(integer),
-        _ => any_value::Value::StringValue(value.to_owned()),
-    };
-    KeyValue {
-        key: name.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
     }
 }
 

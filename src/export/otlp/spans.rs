@@ -30,6 +30,8 @@ const FLAGS: [u8; 2] = [16 << 3 & 0x7f | FIXED32 | 0x80, 1];
 const STATUS_MESSAGE: u8 = 2;
 const STATUS_CODE: u8 = 3;
 
+/// What the attributes of most requests take.
+const ROOM: usize = 384;
 const CODE_ERROR: u8 = 2;
 const INTERNAL: u8 = 1;
 const SERVER: u8 = 2;
@@ -62,6 +64,7 @@ pub(super) fn request(span: &RequestSpan, anchor: &Anchor, out: &mut Vec<u8>) {
     }
     kind_and_times(SERVER, span.started, span.duration, anchor, out);
 
+    out.reserve(ROOM);
     let mut say = |name, value| attribute(out, ATTRIBUTES, name, value);
     say(semconv::HTTP_REQUEST_METHOD, Value::Text(span.method));
     if let Some(route) = span.route {

@@ -5,8 +5,16 @@ use crate::{
     metrics::{Descriptor, Limits, Unit},
     snapshot::Snapshot,
 };
-use opentelemetry_proto::tonic::metrics::v1::{exemplar, number_data_point};
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value},
+    metrics::v1::{
+        Exemplar, Gauge, Histogram as HistogramMessage, HistogramDataPoint, Metric, Sum, exemplar,
+        metric::Data, number_data_point,
+    },
+};
 use proptest::prelude::*;
+use prost::Message;
 use std::{collections::BTreeMap, time::SystemTime};
 
 const PLACED: Descriptor = Descriptor::counter("orders.placed", Unit::things("{order}"), "Placed.");
@@ -43,8 +51,9 @@ impl Setting {
 
 fn decoded(body: &[u8]) -> Vec<Metric> {
     let mut request = ExportMetricsServiceRequest::decode(body).unwrap();
-    let mut resource = request.resource_metrics.remove(0);
-    resource.scope_metrics.remove(0).metrics
+    let resource = request.resource_metrics.remove(0);
+    let scopes = resource.scope_metrics.into_iter();
+    scopes.flat_map(|scope| scope.metrics).collect()
 }
 
 fn named<'a>(metrics: &'a [Metric], name: &str) -> Option<&'a Metric> {
@@ -186,6 +195,63 @@ fn names_units_and_kinds_are_the_declared_ones() {
         Some(Data::Gauge(_))
     ));
     assert_eq!(named(&metrics, "wait").unwrap().unit, "s");
+}
+
+#[test]
+fn a_histograms_point_is_whole() {
+    let setting = Setting::new();
+    let wait = setting.registry.histogram(&WAIT);
+    wait.with(&[("http.response.status_code", "200")])
+        .record_duration(Duration::from_millis(500), Some(trace(7)));
+    let below_zero = Descriptor::histogram("drift", Unit::NONE, "").with_edges(&[-1.0]);
+    setting.registry.histogram(&below_zero).with(&[]);
+    setting.hands.advance(Duration::from_secs(60));
+    let metrics = decoded(&setting.push(Temporality::Delta).request());
+    let second = |second: u64| second * 1_000_000_000;
+    let status = KeyValue {
+        key: "http.response.status_code".to_owned(),
+        value: Some(AnyValue {
+            value: Some(any_value::Value::IntValue(200)),
+        }),
+        ..KeyValue::default()
+    };
+    let exemplar = Exemplar {
+        time_unix_nano: second(1_000),
+        span_id: trace(7).span_id.to_bytes().into(),
+        trace_id: trace(7).trace_id.to_bytes().into(),
+        value: Some(exemplar::Value::AsDouble(0.5)),
+        ..Exemplar::default()
+    };
+    let point = HistogramDataPoint {
+        attributes: vec![status],
+        start_time_unix_nano: second(1_000),
+        time_unix_nano: second(1_060),
+        count: 1,
+        sum: Some(0.5),
+        bucket_counts: vec![0, 1, 0],
+        explicit_bounds: vec![0.1, 1.0],
+        exemplars: vec![exemplar],
+        ..HistogramDataPoint::default()
+    };
+    let expected = Metric {
+        name: "wait".to_owned(),
+        description: "Waited.".to_owned(),
+        unit: "s".to_owned(),
+        data: Some(Data::Histogram(HistogramMessage {
+            data_points: vec![point],
+            aggregation_temporality: 1,
+        })),
+        ..Metric::default()
+    };
+    assert_eq!(metrics, [expected]);
+
+    let metrics = decoded(&setting.push(Temporality::Cumulative).request());
+    match &named(&metrics, "drift").unwrap().data {
+        Some(Data::Histogram(drift)) => {
+            assert_eq!(drift.data_points[0].sum, None, "values may be negative");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
