@@ -13,6 +13,7 @@
 //! ```
 
 mod destination;
+mod memory;
 pub(crate) mod otlp;
 pub(crate) mod prometheus;
 mod temporality;
@@ -21,6 +22,12 @@ pub use crate::{
     delivery::{Compression, Protocol},
     records::Signal,
 };
-pub use destination::Destination;
+pub use {
+    destination::Destination,
+    memory::{
+        InMemory, ReceivedEvent, ReceivedLog, ReceivedMetric, ReceivedPoint, ReceivedPointValue,
+        ReceivedSpan, ReceivedSpanKind, ReceivedStatus, ReceivedValue,
+    },
+    temporality::Temporality,
+};
 pub(crate) use destination::{Given, Options};
-pub use temporality::Temporality;

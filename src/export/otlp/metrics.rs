@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::{Anchor, Clock},
     delivery::{Conclusion, Encode, Push},
+    export::Temporality,
     metrics::{Instrument, Kind, Registry, Series, Storage},
     records::Signal,
     resource::Resource,
@@ -42,36 +43,12 @@ const IS_MONOTONIC: u8 = 3;
 const OF_DELTA: u8 = 1;
 const OF_CUMULATIVE: u8 = 2;
 
-/// What sums and histograms say: all since the start, or what came since the last time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Temporality {
-    #[default]
-    Cumulative,
-    /// Deltas of whatever only grows.
-    Delta,
-    /// Deltas of what is recorded; what is only looked at stays cumulative.
-    LowMemory,
-}
-
-impl Temporality {
-    /// By the values of `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, in any case.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        [
-            ("cumulative", Self::Cumulative),
-            ("delta", Self::Delta),
-            ("lowmemory", Self::LowMemory),
-        ]
-        .into_iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, temporality)| temporality)
-    }
-
-    fn is_delta(self, storage: &Storage) -> bool {
-        match storage {
-            Storage::Counter(_) | Storage::Histogram(_) => self != Self::Cumulative,
-            Storage::ObservedCounter(_) => self == Self::Delta,
-            Storage::UpDownCounter(_) | Storage::Gauge(_) => false,
-        }
+/// Whether the sums of an instrument are sent as what came since the last time.
+fn is_delta(temporality: Temporality, storage: &Storage) -> bool {
+    match storage {
+        Storage::Counter(_) | Storage::Histogram(_) => temporality != Temporality::Cumulative,
+        Storage::ObservedCounter(_) => temporality == Temporality::Delta,
+        Storage::UpDownCounter(_) | Storage::Gauge(_) => false,
     }
 }
 
@@ -154,7 +131,7 @@ impl MetricsPush {
         let Some(storage) = series.first().map(|series| &series.storage) else {
             return false;
         };
-        let is_delta = self.temporality.is_delta(storage);
+        let is_delta = is_delta(self.temporality, storage);
         let (start, temporality) = match is_delta {
             true => (self.cursor.since(), OF_DELTA),
             false => (self.started, OF_CUMULATIVE),

@@ -274,10 +274,9 @@ fn a_preference_says_which_instruments_have_deltas() {
         ["cpu.time", "orders.placed", "wait"]
     );
     assert_eq!(
-        deltas(Temporality::named("LowMemory").unwrap()),
+        deltas(Temporality::LowMemory),
         ["orders.placed", "wait"]
     );
-    assert_eq!(Temporality::named("sometimes"), None);
 }
 
 #[test]
