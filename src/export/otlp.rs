@@ -106,22 +106,22 @@ impl Encode for Encoder {
     }
 
     fn request(&self, _: Signal, records: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
-        let records: Vec<(u8, &[u8])> = records
+        let records: Vec<Spelled<'_>> = records
             .filter_map(|record| record.split_first())
-            .map(|(from, message)| (*from, message))
+            .map(|(from, message)| Spelled {
+                is_ours: *from == OURS,
+                message,
+            })
             .collect();
         // Those of ours that follow each other are one scope's.
-        let scopes: Vec<(usize, &[(u8, &[u8])])> = records
-            .chunk_by(|one, next| (one.0, next.0) == (OURS, OURS))
-            .map(|run| (self.scope_length(run), run))
-            .collect();
-        let of_scopes = scopes.iter().map(|(length, _)| wire::field_length(*length));
-        let length = self.resource.len() + of_scopes.sum::<usize>() + self.schema_url.len();
+        let runs = || records.chunk_by(|one, next| one.is_ours && next.is_ours);
+        let scopes = runs().map(|run| wire::field_length(self.scope_length(run)));
+        let length = self.resource.len() + scopes.sum::<usize>() + self.schema_url.len();
         let mut out = Vec::with_capacity(wire::field_length(length));
         wire::head(&mut out, field::RESOURCES, length);
         out.extend_from_slice(&self.resource);
-        for (length, run) in scopes {
-            wire::head(&mut out, field::SCOPES, length);
+        for run in runs() {
+            wire::head(&mut out, field::SCOPES, self.scope_length(run));
             self.scope(run, &mut out);
         }
         out.extend_from_slice(&self.schema_url);
@@ -129,12 +129,19 @@ impl Encode for Encoder {
     }
 }
 
+/// A record as [`Encode::record`] left it.
+#[derive(Clone, Copy)]
+struct Spelled<'a> {
+    is_ours: bool,
+    message: &'a [u8],
+}
+
 impl Encoder {
     /// The bytes that [`scope`](Self::scope) writes.
-    fn scope_length(&self, run: &[(u8, &[u8])]) -> usize {
-        let lengths = run.iter().map(|(_, message)| message.len());
+    fn scope_length(&self, run: &[Spelled<'_>]) -> usize {
+        let lengths = run.iter().map(|record| record.message.len());
         match run {
-            [(FOREIGN, message)] => message.len(),
+            [foreign] if !foreign.is_ours => foreign.message.len(),
             _ => {
                 let records: usize = lengths.map(wire::field_length).sum();
                 self.scope.len() + records + self.schema_url.len()
@@ -142,14 +149,16 @@ impl Encoder {
         }
     }
 
-    fn scope(&self, run: &[(u8, &[u8])], out: &mut Vec<u8>) {
-        if let [(FOREIGN, message)] = run {
-            out.extend_from_slice(message);
+    fn scope(&self, run: &[Spelled<'_>], out: &mut Vec<u8>) {
+        if let [foreign] = run
+            && !foreign.is_ours
+        {
+            out.extend_from_slice(foreign.message);
             return;
         }
         out.extend_from_slice(&self.scope);
-        for (_, message) in run {
-            wire::bytes(out, field::RECORDS, message);
+        for record in run {
+            wire::bytes(out, field::RECORDS, record.message);
         }
         out.extend_from_slice(&self.schema_url);
     }

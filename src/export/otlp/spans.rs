@@ -24,8 +24,8 @@ const START: u8 = 7;
 const END: u8 = 8;
 const ATTRIBUTES: u8 = 9;
 const STATUS: u8 = 15;
-/// Field 16, whose tag takes two bytes.
-const FLAGS: [u8; 2] = [16 << 3 & 0x7f | FIXED32 | 0x80, 1];
+/// Field 16, whose tag takes two bytes: seven bits, and the rest.
+const FLAGS: [u8; 2] = [0x80 | FIXED32, 16 >> 4];
 /// The fields of `Status`.
 const STATUS_MESSAGE: u8 = 2;
 const STATUS_CODE: u8 = 3;
