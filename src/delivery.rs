@@ -21,7 +21,7 @@ pub(crate) use {
     handoff::Handoff,
     intake::Delivery,
     outlet::{Outlet, Parts},
-    queue::Bounds,
+    queue::{Batching, Bounds},
 };
 
 use crate::{
@@ -71,6 +71,8 @@ pub(crate) enum Conclusion {
     Delivered,
     /// Certainly not taken: what it said is still to be said.
     NotDelivered,
+    /// Not taken, and never to be: what it said is lost.
+    Refused,
     /// Perhaps taken: to say it again might count twice.
     Ambiguous,
 }

@@ -19,9 +19,10 @@ pub(crate) mod prometheus;
 mod temporality;
 
 pub use crate::{
-    delivery::{Compression, Protocol},
+    delivery::{Compression, LedgerRow, Protocol, Reason},
     records::Signal,
 };
+pub(crate) use destination::{Given, Options};
 pub use {
     destination::Destination,
     memory::{
@@ -30,4 +31,3 @@ pub use {
     },
     temporality::Temporality,
 };
-pub(crate) use destination::{Given, Options};

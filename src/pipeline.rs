@@ -5,6 +5,7 @@ mod ledger;
 mod sampler;
 mod tap;
 
+pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
 pub(crate) use tap::ResponseTap;
 
@@ -45,6 +46,9 @@ pub(crate) struct Settings {
     pub(crate) sampling: Sampling,
     /// A request that takes longer keeps its span, whatever was decided on its trace.
     pub(crate) slow_after: Duration,
+    /// Whether a caller's trace is taken over, and ours given to those we call.
+    pub(crate) propagates: bool,
+    pub(crate) exemplars: Exemplars,
     /// What one record may hold.
     pub(crate) record_limits: records::Limits,
 }
@@ -55,6 +59,8 @@ impl Default for Settings {
             sampling: Sampling::default(),
             // The product's threshold on response time.
             slow_after: Duration::from_secs(2),
+            propagates: true,
+            exemplars: Exemplars::default(),
             record_limits: records::Limits::default(),
         }
     }

@@ -6,7 +6,7 @@
 
 mod fields;
 
-pub(crate) use fields::{Fields, Limits, MESSAGE, Value, read};
+pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, read};
 
 use crate::{
     ids::{SpanContext, SpanId},

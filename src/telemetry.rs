@@ -1,19 +1,22 @@
 //! What the application holds: a [`Telemetry`] and the [`Builder`] that makes it.
 
 mod builder;
+mod destinations;
 mod endpoints;
 mod environment;
 mod health;
 mod installation;
 mod listener;
 
+pub use crate::pipeline::Sampling;
 pub use builder::Builder;
 
 #[cfg(feature = "axum")]
 use crate::http::{MatchedRoute, SameBody};
 use crate::{
+    delivery::{Delivery, LedgerRow},
     export::prometheus::Pages,
-    http::{HttpLayer, Instruments, RequestHead, RouteBy, WrappedBody},
+    http::{Client, ClientLayer, HttpLayer, Instruments, RequestHead, RouteBy, WrappedBody},
     metrics::Recorder,
     pipeline::Pipeline,
     resource::Resource,
@@ -42,6 +45,9 @@ pub struct Telemetry {
 struct Inner {
     pipeline: &'static Pipeline,
     http: &'static Instruments,
+    /// Made when the first client layer is asked for: most services call others, not all.
+    client: OnceLock<&'static Client>,
+    delivery: Arc<Delivery>,
     resource: Resource,
     pages: Arc<Pages>,
     health: Arc<Health>,
@@ -110,6 +116,32 @@ impl Telemetry {
         HttpLayer::for_tower(self.inner.http, route)
     }
 
+    /// The layer for outgoing calls, around a hyper client or any other tower service that takes
+    /// `http::Request`: the trace goes along, and each call is measured.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = orderscope::Telemetry::builder("orders").build()?;
+    /// let courier_service = ServiceBuilder::new()
+    ///     .layer(telemetry.client_layer())
+    ///     .service(service_fn(async |request: Request<String>| {
+    ///         assert!(request.headers().contains_key("traceparent"));
+    ///         Ok::<_, std::io::Error>(Response::new("on the way"))
+    ///     }));
+    /// let request = Request::get("http://couriers:3000/nearest").body(String::new())?;
+    /// courier_service.oneshot(request).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_layer(&self) -> ClientLayer {
+        let client = || Client::leaked(self.inner.pipeline);
+        ClientLayer::new(self.inner.client.get_or_init(client))
+    }
+
     /// The page that Prometheus scrapes, for any router whatever its state: Prometheus text, or
     /// OpenMetrics with exemplars when the scraper prefers it. Add it after the layer, so that
     /// scrapes are not measured as requests.
@@ -173,9 +205,26 @@ impl Telemetry {
         }
     }
 
-    /// Closes the scrape listener, lets scrapes that have begun come to their end for at most
-    /// `within`, and freezes the numbers: from here on [`snapshot`](Self::snapshot) and the
-    /// metrics page tell those of now. Call it after the server has come to its end.
+    /// What became of all records so far, by destination and signal. After
+    /// [`shutdown`](Self::shutdown) every [`difference`](LedgerRow::difference) is 0.
+    pub fn ledger(&self) -> Vec<LedgerRow> {
+        self.inner.delivery.rows()
+    }
+
+    /// Sends all that was recorded before this call, metrics included, and waits for the answers,
+    /// at most `within`. Whether all destinations were through by then: what they made of it is in
+    /// the [`ledger`](Self::ledger). Needs tokio's timer, or any runtime's of tokio.
+    pub async fn flush(&self, within: Duration) -> bool {
+        self.inner.delivery.flush(within).await
+    }
+
+    /// Sends what waits, closes the scrape listener, lets scrapes that have begun come to their end,
+    /// all for at most `within`, and freezes the numbers: from here on
+    /// [`snapshot`](Self::snapshot) and the metrics page tell those of now. Call it after the
+    /// server has come to its end.
+    ///
+    /// A destination that is down is not waited for: what it would not take at the second or third
+    /// attempt is given up, and counted. What is recorded after this is counted and dropped.
     ///
     /// Works on any runtime, and waits at most `within` and a twentieth of a second, however busy
     /// the telemetry's own thread is; then it reads all numbers and renders the last pages, which
@@ -184,34 +233,49 @@ impl Telemetry {
     pub async fn shutdown(&self, within: Duration) -> ShutdownReport {
         let inner = &self.inner;
         inner.health.shut_down();
-        let is_complete = inner.worker.stop(within).await;
+        let is_in_time = inner.worker.stop(within).await;
+        inner.delivery.close();
         inner
             .last
             .get_or_init(|| Snapshot::of(&inner.pipeline.registry));
         inner.pages.freeze();
-        ShutdownReport { is_complete }
+        ShutdownReport {
+            is_in_time,
+            ledger: inner.delivery.rows(),
+        }
     }
 }
 
 /// What [`Telemetry::shutdown`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "it says what did not come to its end"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it says what was not delivered"]
 pub struct ShutdownReport {
-    is_complete: bool,
+    is_in_time: bool,
+    ledger: Vec<LedgerRow>,
 }
 
 impl ShutdownReport {
-    /// Everything came to its end in time.
+    /// Everything came to its end in time, and every record that was accepted is acknowledged.
     pub fn is_complete(&self) -> bool {
-        self.is_complete
+        self.is_in_time && self.ledger.iter().all(LedgerRow::is_settled)
+    }
+
+    /// What became of all records since the start, by destination and signal.
+    pub fn ledger(&self) -> &[LedgerRow] {
+        &self.ledger
     }
 }
 
+/// One line, and one for each destination and signal of which not all was acknowledged.
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.is_complete {
+        f.write_str(match self.is_in_time {
             true => "telemetry shut down: its numbers are frozen",
-            false => "telemetry shut down at its deadline: a scrape or a health check was cut off",
-        })
+            false => "telemetry shut down at its deadline: something was cut off",
+        })?;
+        for row in self.ledger.iter().filter(|row| !row.is_settled()) {
+            write!(f, "\n{row}")?;
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! Who a request is for.
 
 use super::with_request_mut;
-use crate::{records::Fields, semconv};
+use crate::{
+    records::{self, Fields},
+    semconv,
+};
 use std::fmt;
 
 /// The longest id that is kept, in bytes.
@@ -65,6 +68,6 @@ impl Identity {
 
 fn cut(id: &impl fmt::Display) -> String {
     let mut id = id.to_string();
-    id.truncate(id.floor_char_boundary(LONGEST));
+    id.truncate(records::cut(&id, LONGEST).len());
     id
 }

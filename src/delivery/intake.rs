@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::{
         catalog,
-        delivery::{Answer, Bounds, Encode, Parts, Reason, Sending, Transport},
+        delivery::{Answer, Batching, Bounds, Encode, Parts, Reason, Sending, Transport},
         metrics::{self, Registry},
         records::{Log, Severity, Signal, Value, read},
     };
@@ -388,6 +388,17 @@ mod tests {
         runtime.unwrap().block_on(future)
     }
 
+    fn bounds(batch_records: usize) -> Bounds {
+        let batching = Batching {
+            records: batch_records,
+            ..Batching::default()
+        };
+        Bounds {
+            batching: [batching; 2],
+            ..Bounds::default()
+        }
+    }
+
     fn dropped(row: &LedgerRow, reason: Reason) -> u64 {
         row.dropped()
             .find(|(known, _)| *known == reason)
@@ -467,10 +478,7 @@ mod tests {
             true => panic!("planted"),
             false => Some(ACCEPTED),
         });
-        let bounds = Bounds {
-            batch_records: 1,
-            ..Bounds::default()
-        };
+        let bounds = bounds(1);
         let rig = Rig::new(backend, bounds);
         rig.offer([6, 7, 8, u8::MAX]);
         let row = rig.flush();
@@ -481,10 +489,7 @@ mod tests {
     #[test]
     fn shutdown_before_a_silent_destination_tells_what_may_have_arrived_and_what_has_not() {
         let backend = Backend::that(|_| None);
-        let bounds = Bounds {
-            batch_records: 3,
-            ..Bounds::default()
-        };
+        let bounds = bounds(3);
         let rig = Rig::new(backend, bounds);
         rig.offer(0..10);
         let row = rig.shut_down(Duration::from_millis(300));
@@ -515,8 +520,7 @@ mod tests {
         let backend = Backend::that(|_| None);
         let bounds = Bounds {
             bytes: 20,
-            batch_records: 4,
-            ..Bounds::default()
+            ..bounds(4)
         };
         let rig = Rig::new(backend, bounds);
         rig.offer(0..60);

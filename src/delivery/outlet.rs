@@ -179,22 +179,31 @@ impl Outlet {
             let is_last = *session.orders.is_last.borrow();
             let all = is_last || wanted > told;
             let now = self.clock.now();
+            // Before the batches: there may always be another one.
+            if now >= next_push {
+                next_push = now + self.push_interval;
+                self.push_metrics(&mut session).await;
+                continue;
+            }
             if let Some(batch) = self.queue.take(&self.ledger, now, all) {
                 self.deliver(batch, &mut session).await;
                 continue;
             }
-            if all || now >= next_push {
+            if all {
                 next_push = now + self.push_interval;
+                let was_owed = session.owes_a_push;
                 self.push_metrics(&mut session).await;
+                if was_owed && !session.owes_a_push {
+                    // That was what had been read earlier; this is what came since.
+                    self.push_metrics(&mut session).await;
+                }
                 if is_last {
                     // A flush asked for meanwhile ends as well.
                     self.flushed.send_replace(u64::MAX);
                     return;
                 }
-                if all && self.queue.is_empty() {
-                    told = wanted;
-                    self.flushed.send_replace(told);
-                }
+                told = wanted;
+                self.flushed.send_replace(told);
                 continue;
             }
             let until_push = next_push - now;

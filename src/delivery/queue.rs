@@ -18,20 +18,36 @@ const WAITING: [Signal; 2] = [Signal::Traces, Signal::Logs];
 pub(crate) struct Bounds {
     /// Bytes of all that waits and of what is under way.
     pub(crate) bytes: usize,
-    pub(crate) batch_records: usize,
     pub(crate) batch_bytes: usize,
+    /// Of spans, and of log records.
+    pub(crate) batching: [Batching; WAITING.len()],
+}
+
+/// How records of one signal are put together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batching {
+    /// Of one request.
+    pub(crate) records: usize,
     /// How long a record waits for others to go with.
     pub(crate) delay: Duration,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self {
+            records: 512,
+            delay: Duration::from_secs(1),
+        }
+    }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             bytes: 24 << 20,
-            batch_records: 512,
             // Some vendors refuse more than a megabyte.
             batch_bytes: 900_000,
-            delay: Duration::from_secs(1),
+            batching: Default::default(),
         }
     }
 }
@@ -113,10 +129,6 @@ impl Queue {
         }
     }
 
-    pub(super) fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
     /// Lets a record wait. Where there is no room, the oldest of what may be lost sooner makes it,
     /// else the record is given up.
     pub(super) fn push(
@@ -141,7 +153,7 @@ impl Queue {
         add(&row.queued, 1);
         let lane = &mut lanes.waiting[priority as usize][signal as usize];
         let has_room = lane.back().is_some_and(|last| {
-            last.ends.len() < self.bounds.batch_records
+            last.ends.len() < self.bounds.batching[signal as usize].records
                 && last.bytes.len() + record.len() <= self.bounds.batch_bytes
         });
         if !has_room {
@@ -167,9 +179,9 @@ impl Queue {
     pub(super) fn take(&self, ledger: &Ledger, now: Instant, all: bool) -> Option<Batch> {
         let mut lanes = self.lock();
         let is_ready = |batch: &Batch, is_last: bool| {
-            all || !is_last
-                || batch.ends.len() >= self.bounds.batch_records
-                || now.saturating_duration_since(batch.since) >= self.bounds.delay
+            let Batching { records, delay } = self.bounds.batching[batch.signal as usize];
+            let is_old = || now.saturating_duration_since(batch.since) >= delay;
+            all || !is_last || batch.ends.len() >= records || is_old()
         };
         let lane = lanes.waiting.iter_mut().flatten().find(|lane| {
             let front = lane.front();
@@ -187,13 +199,8 @@ impl Queue {
     pub(super) fn next_ready(&self, now: Instant) -> Option<Duration> {
         let lanes = self.lock();
         let waiting = lanes.waiting.iter().flatten().filter_map(VecDeque::front);
-        let oldest = waiting.map(|batch| batch.since).min()?;
-        Some((oldest + self.bounds.delay).saturating_duration_since(now))
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        let lanes = self.lock();
-        lanes.waiting.iter().flatten().all(VecDeque::is_empty)
+        let ready = |batch: &Batch| batch.since + self.bounds.batching[batch.signal as usize].delay;
+        Some(waiting.map(ready).min()?.saturating_duration_since(now))
     }
 
     /// The bytes of a batch that was taken are free again.

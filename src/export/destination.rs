@@ -3,9 +3,14 @@
 
 mod check;
 
-use super::{Compression, Protocol, Signal, Temporality};
-use crate::{delivery::Endpoint, error::Error, redaction::MASK};
-use std::{fmt, time::Duration};
+use super::{Compression, InMemory, Protocol, Signal, Temporality};
+use crate::{
+    clock::Clock,
+    delivery::{Endpoint, Transport, transport},
+    error::Error,
+    redaction::MASK,
+};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Where telemetry is sent, and how.
 ///
@@ -25,6 +30,7 @@ pub struct Destination {
 #[derive(Clone, Debug)]
 enum Way {
     Otlp(Box<Otlp>),
+    InMemory(InMemory, Temporality),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -76,6 +82,28 @@ impl Destination {
         destination.otlp_set("endpoint", |setting, otlp| {
             otlp.base.endpoint = Some(Given::url(setting, endpoint.into()));
         })
+    }
+
+    /// A backend within the process, for tests and for programs without a collector; keep a clone of
+    /// it to ask. Of the other calls only [`only`](Self::only) and
+    /// [`temporality`](Self::temporality) have an effect.
+    ///
+    /// ```
+    /// use orderscope::{Telemetry, export::{Destination, InMemory}};
+    ///
+    /// let backend = InMemory::new();
+    /// let telemetry = Telemetry::builder("orders")
+    ///     .destination(Destination::in_memory("memory", &backend))
+    ///     .build()?;
+    /// # drop(telemetry);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    pub fn in_memory(name: impl Into<String>, backend: &InMemory) -> Self {
+        Self {
+            name: name.into(),
+            signals: [true; 3],
+            way: Way::InMemory(backend.clone(), Temporality::default()),
+        }
     }
 
     /// One that is put together elsewhere, for every signal that has an endpoint.
@@ -135,8 +163,12 @@ impl Destination {
     }
 
     /// What the numbers of metrics count from. Default: [`Temporality::Cumulative`].
-    pub fn temporality(self, temporality: Temporality) -> Self {
-        self.otlp_set("temporality", |_, otlp| otlp.temporality = temporality)
+    pub fn temporality(mut self, given: Temporality) -> Self {
+        match &mut self.way {
+            Way::Otlp(otlp) => otlp.temporality = given,
+            Way::InMemory(_, temporality) => *temporality = given,
+        }
+        self
     }
 
     /// The certificate authorities that an `https` endpoint is trusted by, one or more in PEM, in
@@ -192,12 +224,34 @@ impl Destination {
     }
 
     pub(crate) fn metrics_temporality(&self) -> Temporality {
-        let Way::Otlp(otlp) = &self.way;
-        otlp.temporality
+        match &self.way {
+            Way::Otlp(otlp) => otlp.temporality,
+            Way::InMemory(_, temporality) => *temporality,
+        }
     }
 
-    /// Where each signal goes, by `Signal as usize`; `None`: nowhere.
-    pub(crate) fn endpoints(&self) -> Result<[Option<Endpoint>; 3], Error> {
+    /// The signals that it takes, and what carries them there.
+    pub(crate) fn connect(
+        &self,
+        clock: &Clock,
+    ) -> Result<(Vec<Signal>, Arc<dyn Transport>), Error> {
+        self.check()?;
+        match &self.way {
+            Way::InMemory(backend, _) => {
+                let chosen = |signal: &Signal| self.signals[*signal as usize];
+                let signals = Signal::ALL.into_iter().filter(chosen).collect();
+                Ok((signals, Arc::new(backend.clone())))
+            }
+            Way::Otlp(_) => {
+                let endpoints = self.endpoints()?;
+                let has_one = |signal: &Signal| endpoints[*signal as usize].is_some();
+                let signals = Signal::ALL.into_iter().filter(has_one).collect();
+                Ok((signals, transport::connect(endpoints, clock)?))
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
         if self.name.trim().is_empty() {
             let accepted = "a name such as `collector`: the delivery metrics carry it";
             return Err(Error::configuration(
@@ -210,8 +264,16 @@ impl Destination {
             let setting = format!("only() of destination {:?}", self.name);
             return Err(Error::configuration(setting, "[]", "one signal or more"));
         }
-        let Way::Otlp(otlp) = &self.way;
+        Ok(())
+    }
+
+    /// Where each signal goes, by `Signal as usize`; `None`: nowhere.
+    pub(crate) fn endpoints(&self) -> Result<[Option<Endpoint>; 3], Error> {
+        self.check()?;
         let mut endpoints = [None, None, None];
+        let Way::Otlp(otlp) = &self.way else {
+            return Ok(endpoints);
+        };
         for signal in Signal::ALL {
             if self.signals[signal as usize] {
                 let own = &otlp.own[signal as usize];
@@ -230,8 +292,9 @@ impl Destination {
     /// Sets what the closure is given a name for.
     fn otlp_set(mut self, what: &str, set: impl FnOnce(String, &mut Otlp)) -> Self {
         let setting = format!("the {what} of destination {:?}", self.name);
-        let Way::Otlp(otlp) = &mut self.way;
-        set(setting, otlp);
+        if let Way::Otlp(otlp) = &mut self.way {
+            set(setting, otlp);
+        }
         self
     }
 }

@@ -7,7 +7,7 @@ mod metrics;
 mod spans;
 mod wire;
 
-pub(crate) use metrics::{MetricsPush, Temporality};
+pub(crate) use metrics::MetricsPush;
 
 use crate::{
     delivery::{Encode, Entry},

@@ -1,6 +1,6 @@
 //! Which traces are recorded.
 
-use crate::ids::TraceId;
+use crate::ids::{SpanContext, TraceId};
 
 /// Which traces are recorded, decided where they begin. Default: all.
 ///
@@ -37,15 +37,17 @@ impl Sampling {
     /// This share of all traces, picked by the trace's id, so that services of one share pick the
     /// same ones. From 1 on all, from 0 down (and for a value that is no number) none.
     pub fn ratio(ratio: f64) -> Self {
+        Self::ALL.with_ratio(ratio)
+    }
+
+    /// Another share, decided by the same.
+    pub(crate) fn with_ratio(self, ratio: f64) -> Self {
         let share = match ratio {
             ratio if ratio >= 1.0 => Share::All,
             ratio if ratio > 0.0 => Share::Below((ratio * (1_u64 << 63) as f64) as u64),
             _ => Share::None,
         };
-        Self {
-            share,
-            is_parent_based: true,
-        }
+        Self { share, ..self }
     }
 
     /// What a caller decided counts for nothing here.
@@ -79,6 +81,29 @@ impl Sampling {
 impl Default for Sampling {
     fn default() -> Self {
         Self::ALL
+    }
+}
+
+/// Which measurements may stand for their series, as `OTEL_METRICS_EXEMPLAR_FILTER` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Exemplars {
+    /// Those of any request.
+    All,
+    None,
+    /// Those within a trace that is recorded.
+    #[default]
+    OfRecordedTraces,
+}
+
+impl Exemplars {
+    /// The span, if a measurement within it may stand for its series.
+    #[inline]
+    pub(crate) fn choose(self, span: SpanContext) -> Option<SpanContext> {
+        match self {
+            Self::All => Some(span),
+            Self::None => None,
+            Self::OfRecordedTraces => span.is_sampled.then_some(span),
+        }
     }
 }
 

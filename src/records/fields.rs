@@ -227,7 +227,7 @@ impl Fields {
             return text;
         }
         self.truncated += 1;
-        &text[..text.floor_char_boundary(limit)]
+        cut(text, limit)
     }
 }
 
@@ -259,7 +259,7 @@ struct Bounded<'a> {
 
 impl fmt::Write for Bounded<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let fits = &text[..text.floor_char_boundary(self.room)];
+        let fits = cut(text, self.room);
         self.bytes.extend_from_slice(fits.as_bytes());
         self.room -= fits.len();
         self.is_full = fits.len() < text.len();
@@ -268,6 +268,15 @@ impl fmt::Write for Bounded<'_> {
             false => Ok(()),
         }
     }
+}
+
+/// As much of a text as fits in `limit` bytes, cut at a character.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The fields in the order in which they were written.

@@ -1,7 +1,11 @@
 //! The builder: what is required stands in its constructor, only its last call can fail.
 
+mod signals;
+
 use super::{
-    Inner, Telemetry, environment,
+    Inner, Telemetry,
+    destinations::Connected,
+    environment,
     health::Health,
     installation,
     listener::{self, CHECKS, Served},
@@ -9,17 +13,17 @@ use super::{
 use crate::{
     catalog,
     clock::Clock,
-    delivery::Handoff,
     error::Error,
     export::prometheus::Pages,
     http::Instruments,
     instrumentation::process,
     metrics::{Descriptor, Kind, Limits},
-    pipeline::{self, Pipeline},
+    pipeline::Pipeline,
     resource::Resource,
     semconv,
     worker::Worker,
 };
+use signals::Signals;
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -38,6 +42,7 @@ pub struct Builder {
     limits: Limits,
     clock: Clock,
     health: Health,
+    signals: Signals,
     with_subscriber: bool,
     with_recorder: bool,
 }
@@ -58,6 +63,7 @@ impl Builder {
             limits: Limits::default(),
             clock: Clock::system(),
             health: Health::default(),
+            signals: Signals::default(),
             with_subscriber: true,
             with_recorder: true,
         }
@@ -190,14 +196,27 @@ impl Builder {
             Some(address) => Some(address),
             None => environment::metrics_listener(&variables)?,
         };
+        let decided = self.signals.decide()?;
+        let connected = Connected::new(decided.destinations, decided.queue_bytes, &self.clock)?;
         let bind = |address| listener::bind(address).map_err(|e| Error::listener(address, e));
         let socket = address.map(bind).transpose()?.map(Arc::new);
         let worker = Arc::new(Worker::start().map_err(Error::worker)?);
 
-        let handoff = Handoff::new(0, &[]);
-        let settings = pipeline::Settings::default();
-        let restarts = worker.restarts();
-        let pipeline = Pipeline::leaked(self.limits, self.clock, handoff, settings, restarts);
+        let pipeline = Pipeline::leaked(
+            self.limits,
+            self.clock,
+            connected.handoff(),
+            decided.pipeline,
+            worker.restarts(),
+        );
+        let delivery = connected.open(
+            pipeline,
+            &resource,
+            &worker,
+            Vec::new(),
+            decided.push_interval,
+            &decided.environment,
+        );
         process::watch(pipeline);
         let pages = Arc::new(Pages::new(
             &pipeline.registry,
@@ -219,6 +238,8 @@ impl Builder {
             inner: Arc::new(Inner {
                 pipeline,
                 http: Instruments::leaked(pipeline),
+                client: OnceLock::new(),
+                delivery,
                 resource,
                 pages,
                 health,

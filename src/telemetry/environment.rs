@@ -8,10 +8,7 @@ mod sampling;
 mod settings;
 mod values;
 
-#[expect(
-    unused_imports,
-    reason = "the builder takes them up with the first destination"
-)]
+pub(super) use batching::Batching;
 pub(super) use settings::{Settings, settings};
 
 use crate::{error::Error, redaction::MASK, resource::Resource, semconv};

@@ -28,6 +28,8 @@ const PATIENCE_AT_THE_END: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     breaker: Breaker,
     pub(super) orders: Orders,
+    /// Whether the next push says again what the last one said.
+    pub(super) owes_a_push: bool,
 }
 
 impl Session {
@@ -35,6 +37,7 @@ impl Session {
         Self {
             breaker: Breaker::default(),
             orders,
+            owes_a_push: false,
         }
     }
 }
@@ -141,9 +144,12 @@ impl Outlet {
         };
         let conclusion = match &sent {
             Sent::Accepted { .. } => Conclusion::Delivered,
-            Sent::Dropped(_) | Sent::TooLarge => Conclusion::NotDelivered,
+            // What is refused once is refused for ever.
+            Sent::Dropped(Reason::NonRetryable) | Sent::TooLarge => Conclusion::Refused,
+            Sent::Dropped(_) => Conclusion::NotDelivered,
             Sent::Ambiguous => Conclusion::Ambiguous,
         };
+        session.owes_a_push = conclusion == Conclusion::NotDelivered;
         let sent = match sent {
             // Counted in requests, and of this one something was taken.
             Sent::Accepted { .. } => Sent::Accepted { rejected: 0 },
@@ -167,7 +173,9 @@ impl Outlet {
         session: &mut Session,
         total: Duration,
     ) -> Sent {
-        let Session { breaker, orders } = session;
+        let Session {
+            breaker, orders, ..
+        } = session;
         let began = self.clock.now();
         loop {
             let left = total.saturating_sub(self.clock.now() - began);

@@ -187,7 +187,9 @@ impl Push for MetricsPush {
 
     fn concluded(&mut self, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Delivered | Conclusion::Ambiguous => self.cursor.advance(),
+            Conclusion::Delivered | Conclusion::Refused | Conclusion::Ambiguous => {
+                self.cursor.advance();
+            }
             Conclusion::NotDelivered => {}
         }
     }

@@ -175,7 +175,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
         let call = Call::begin(self.client, &request);
-        propagation::inject(&call.trace, request.headers_mut());
+        if self.client.pipeline.settings.propagates {
+            propagation::inject(&call.trace, request.headers_mut());
+        }
         ClientFuture {
             inner: self.inner.call(request),
             call: Some(call),
@@ -317,7 +319,7 @@ impl Drop for Call {
                 error: self.error,
                 template: self.template,
             })
-            .record_duration(duration, Some(span).filter(|span| span.is_sampled));
+            .record_duration(duration, pipeline.settings.exemplars.choose(span));
         if !span.is_sampled || !pipeline.handoff.wants(Signal::Traces) {
             return;
         }

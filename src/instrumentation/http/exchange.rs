@@ -252,7 +252,7 @@ impl Exchange {
 
     fn exemplar(&self) -> Option<SpanContext> {
         let span = self.request.as_ref()?.trace.span();
-        span.is_sampled.then_some(span)
+        self.instruments.pipeline.settings.exemplars.choose(span)
     }
 
     /// Hands the request's span off: of a trace that is recorded, and of a request that failed or

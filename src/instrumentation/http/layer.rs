@@ -169,7 +169,7 @@ where
             request.headers(),
         );
         let settings = &layer.instruments.pipeline.settings;
-        let trace = propagation::extract(request.headers(), settings.sampling);
+        let trace = propagation::extract(request.headers(), settings);
         // The route's name is the host's code: a closure that panics names none.
         let route = catch(|| layer.routes.route(RequestHead::of(&request)));
         let mut exchange = Exchange::accept(

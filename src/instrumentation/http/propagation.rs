@@ -6,7 +6,7 @@
 use crate::{
     context::TraceContext,
     ids::{SpanContext, SpanId, TraceId},
-    pipeline::Sampling,
+    pipeline::Settings,
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use std::io::Write as _;
@@ -20,8 +20,10 @@ const STATE_MEMBERS: usize = 32;
 const STATE_BYTES: usize = 512;
 
 /// The caller's trace with a span of our own, and the caller's span; or a new trace.
-pub(super) fn extract(headers: &HeaderMap, sampling: Sampling) -> (TraceContext, Option<SpanId>) {
-    match caller(headers) {
+pub(super) fn extract(headers: &HeaderMap, settings: &Settings) -> (TraceContext, Option<SpanId>) {
+    let sampling = settings.sampling;
+    let caller = caller(headers).filter(|_| settings.propagates);
+    match caller {
         Some(caller) => {
             let trace = TraceContext {
                 trace_id: caller.trace_id,

@@ -5,81 +5,48 @@ use super::{
     Variables,
     values::{self, Words},
 };
-use crate::error::Error;
+use crate::{
+    error::Error,
+    pipeline::{Exemplars, Sampling},
+};
 
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 const EXEMPLARS: &str = "OTEL_METRICS_EXEMPLAR_FILTER";
 
-/// Which traces are recorded. Default: all, but for those that the caller does not record.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct SamplerSetting {
-    /// What decides where there is no parent, and everywhere unless `parent_based`.
-    pub(crate) sampling: Sampling,
-    /// Whether a parent's decision is ours.
-    pub(crate) parent_based: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Sampling {
-    AlwaysOn,
-    AlwaysOff,
-    /// This share of the traces, 0 to 1, chosen by their ids.
-    Ratio(f64),
-}
-
-/// Which measurements may become exemplars.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ExemplarFilter {
-    AlwaysOn,
-    AlwaysOff,
-    /// Those within a trace that is recorded.
-    #[default]
-    TraceBased,
-}
-
-impl Default for SamplerSetting {
-    fn default() -> Self {
-        Self {
-            sampling: Sampling::AlwaysOn,
-            parent_based: true,
-        }
-    }
-}
+/// The samplers that are shares of all traces.
+const BY_RATIO: [&str; 2] = ["traceidratio", "parentbased_traceidratio"];
 
 pub(super) fn sampler(
     variables: &impl Variables,
     warnings: &mut Vec<String>,
-) -> Result<SamplerSetting, Error> {
-    let of = |sampling, parent_based| SamplerSetting {
-        sampling,
-        parent_based,
-    };
+) -> Result<Sampling, Error> {
     let known = [
-        ("always_on", of(Sampling::AlwaysOn, false)),
-        ("always_off", of(Sampling::AlwaysOff, false)),
-        ("traceidratio", of(Sampling::Ratio(1.0), false)),
-        ("parentbased_always_on", of(Sampling::AlwaysOn, true)),
-        ("parentbased_always_off", of(Sampling::AlwaysOff, true)),
-        ("parentbased_traceidratio", of(Sampling::Ratio(1.0), true)),
+        ("always_on", Sampling::ALL.regardless_of_parent()),
+        ("always_off", Sampling::NONE.regardless_of_parent()),
+        (BY_RATIO[0], Sampling::ratio(1.0).regardless_of_parent()),
+        ("parentbased_always_on", Sampling::ALL),
+        ("parentbased_always_off", Sampling::NONE),
+        (BY_RATIO[1], Sampling::ratio(1.0)),
     ];
-    let setting = values::word(variables, SAMPLER, &known, "")?.unwrap_or_default();
+    let sampling = values::word(variables, SAMPLER, &known, "")?.unwrap_or_default();
     let Some(argument) = values::text(variables, ARGUMENT)? else {
-        return Ok(setting);
+        return Ok(sampling);
     };
-    if !matches!(setting.sampling, Sampling::Ratio(_)) {
+    let name = values::text(variables, SAMPLER)?.unwrap_or_default();
+    if !BY_RATIO
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+    {
         warnings.push(format!(
             "{ARGUMENT} is not read: it is the share of `traceidratio` and \
              `parentbased_traceidratio`, and {SAMPLER} is neither"
         ));
-        return Ok(setting);
+        return Ok(sampling);
     }
     match argument.parse() {
-        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(SamplerSetting {
-            sampling: Sampling::Ratio(ratio),
-            ..setting
-        }),
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(sampling.with_ratio(ratio)),
         _ => Err(Error::configuration(
             ARGUMENT,
             argument,
@@ -106,11 +73,11 @@ pub(super) fn propagates_trace(
     Ok(words.has("tracecontext"))
 }
 
-pub(super) fn exemplars(variables: &impl Variables) -> Result<ExemplarFilter, Error> {
+pub(super) fn exemplars(variables: &impl Variables) -> Result<Exemplars, Error> {
     let known = [
-        ("always_on", ExemplarFilter::AlwaysOn),
-        ("always_off", ExemplarFilter::AlwaysOff),
-        ("trace_based", ExemplarFilter::TraceBased),
+        ("always_on", Exemplars::All),
+        ("always_off", Exemplars::None),
+        ("trace_based", Exemplars::OfRecordedTraces),
     ];
     Ok(values::word(variables, EXEMPLARS, &known, "")?.unwrap_or_default())
 }
@@ -119,38 +86,39 @@ pub(super) fn exemplars(variables: &impl Variables) -> Result<ExemplarFilter, Er
 mod tests {
     use super::{super::Given, *};
 
-    fn sampler_of(given: &[(&str, &str)]) -> (Sampling, bool, usize) {
+    fn sampler_of(given: &[(&str, &str)]) -> (Sampling, usize) {
         let mut warnings = Vec::new();
-        let setting = sampler(&Given(given), &mut warnings).unwrap();
-        (setting.sampling, setting.parent_based, warnings.len())
+        let sampling = sampler(&Given(given), &mut warnings).unwrap();
+        (sampling, warnings.len())
     }
 
     #[test]
     fn the_six_samplers_are_known() {
-        use Sampling::{AlwaysOff, AlwaysOn, Ratio};
-        for (name, sampling, parent_based) in [
-            ("", AlwaysOn, true),
-            ("always_on", AlwaysOn, false),
-            ("always_off", AlwaysOff, false),
-            ("traceidratio", Ratio(1.0), false),
-            ("parentbased_always_on", AlwaysOn, true),
-            ("parentbased_always_off", AlwaysOff, true),
-            ("ParentBased_TraceIdRatio", Ratio(1.0), true),
+        for (name, sampling) in [
+            ("", Sampling::ALL),
+            ("always_on", Sampling::ALL.regardless_of_parent()),
+            ("always_off", Sampling::NONE.regardless_of_parent()),
+            ("traceidratio", Sampling::ALL.regardless_of_parent()),
+            ("parentbased_always_on", Sampling::ALL),
+            ("parentbased_always_off", Sampling::NONE),
+            ("ParentBased_TraceIdRatio", Sampling::ALL),
         ] {
-            assert_eq!(sampler_of(&[(SAMPLER, name)]), (sampling, parent_based, 0));
+            assert_eq!(sampler_of(&[(SAMPLER, name)]), (sampling, 0));
         }
         for (argument, ratio) in [("0", 0.0), ("0.25", 0.25), ("1", 1.0), (" 1e-3 ", 0.001)] {
             let given = [(SAMPLER, "traceidratio"), (ARGUMENT, argument)];
-            assert_eq!(sampler_of(&given), (Ratio(ratio), false, 0));
+            let expected = Sampling::ratio(ratio).regardless_of_parent();
+            assert_eq!(sampler_of(&given), (expected, 0));
         }
     }
 
     #[test]
     fn an_argument_that_nobody_reads_is_warned_of() {
         let unset = [(ARGUMENT, "0.5")];
-        assert_eq!(sampler_of(&unset), (Sampling::AlwaysOn, true, 1));
+        assert_eq!(sampler_of(&unset), (Sampling::ALL, 1));
         let other = [(SAMPLER, "always_off"), (ARGUMENT, "anything")];
-        assert_eq!(sampler_of(&other), (Sampling::AlwaysOff, false, 1));
+        let expected = Sampling::NONE.regardless_of_parent();
+        assert_eq!(sampler_of(&other), (expected, 1));
     }
 
     #[test]
@@ -171,8 +139,8 @@ mod tests {
     #[test]
     fn exemplars_are_those_of_recorded_traces_by_default() {
         let filter = |value| exemplars(&Given(&[(EXEMPLARS, value)])).unwrap();
-        assert_eq!(filter(""), ExemplarFilter::TraceBased);
-        assert_eq!(filter("always_on"), ExemplarFilter::AlwaysOn);
-        assert_eq!(filter("always_off"), ExemplarFilter::AlwaysOff);
+        assert_eq!(filter(""), Exemplars::OfRecordedTraces);
+        assert_eq!(filter("always_on"), Exemplars::All);
+        assert_eq!(filter("always_off"), Exemplars::None);
     }
 }

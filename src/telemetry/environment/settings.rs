@@ -3,11 +3,14 @@
 use super::{
     Variables,
     batching::{self, Batching, PushTimes},
-    exporters, otlp,
-    sampling::{self, ExemplarFilter, SamplerSetting},
-    values,
+    exporters, otlp, sampling, values,
 };
-use crate::{error::Error, export::Destination, records::Limits};
+use crate::{
+    error::Error,
+    export::Destination,
+    pipeline::{Exemplars, Sampling},
+    records::Limits,
+};
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
@@ -20,10 +23,10 @@ pub(crate) struct Settings {
     pub(crate) destination: Option<Destination>,
     /// Whether `OTEL_METRICS_EXPORTER` asks for the metrics page; `None`: it is not set.
     pub(crate) prometheus: Option<bool>,
-    pub(crate) sampler: SamplerSetting,
+    pub(crate) sampling: Sampling,
     /// Whether `traceparent` is read and passed on.
     pub(crate) propagates_trace: bool,
-    pub(crate) exemplars: ExemplarFilter,
+    pub(crate) exemplars: Exemplars,
     pub(crate) spans: Batching,
     pub(crate) logs: Batching,
     pub(crate) pushes: PushTimes,
@@ -38,9 +41,9 @@ impl Default for Settings {
             is_disabled: false,
             destination: None,
             prometheus: None,
-            sampler: SamplerSetting::default(),
+            sampling: Sampling::default(),
             propagates_trace: true,
-            exemplars: ExemplarFilter::default(),
+            exemplars: Exemplars::default(),
             spans: Batching::spans(),
             logs: Batching::logs(),
             pushes: PushTimes::default(),
@@ -69,7 +72,7 @@ pub(crate) fn settings(variables: &impl Variables) -> Result<Settings, Error> {
         is_disabled: false,
         destination: otlp::destination(variables, &exporters, &mut warnings)?,
         prometheus: exporters.prometheus,
-        sampler: sampling::sampler(variables, &mut warnings)?,
+        sampling: sampling::sampler(variables, &mut warnings)?,
         propagates_trace,
         exemplars: sampling::exemplars(variables)?,
         spans: batching::spans(variables, &mut warnings)?,
@@ -89,7 +92,7 @@ mod tests {
         let settings = settings(&Given(&[])).unwrap();
         assert!(!settings.is_disabled && settings.destination.is_none());
         assert!(settings.prometheus.is_none() && settings.propagates_trace);
-        assert_eq!(settings.sampler, SamplerSetting::default());
+        assert_eq!(settings.sampling, Sampling::default());
         assert!(settings.warnings.is_empty());
     }
 

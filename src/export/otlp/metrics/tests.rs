@@ -273,10 +273,7 @@ fn a_preference_says_which_instruments_have_deltas() {
         deltas(Temporality::Delta),
         ["cpu.time", "orders.placed", "wait"]
     );
-    assert_eq!(
-        deltas(Temporality::LowMemory),
-        ["orders.placed", "wait"]
-    );
+    assert_eq!(deltas(Temporality::LowMemory), ["orders.placed", "wait"]);
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! What the builder is told of spans, logs, errors and events: where they go, and how many.
+
+use super::Builder;
+use crate::{
+    error::Error,
+    export::Destination,
+    pipeline::{self, Exemplars, Sampling},
+    telemetry::environment,
+};
+use std::time::Duration;
+
+/// What was said; `None` is left to the environment.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    destinations: Vec<Destination>,
+    sampling: Option<Sampling>,
+    slow_after: Option<Duration>,
+    push_interval: Option<Duration>,
+    queue_bytes: Option<usize>,
+}
+
+/// What holds, after the calls and the environment were heard.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) destinations: Vec<Destination>,
+    pub(super) pipeline: pipeline::Settings,
+    pub(super) push_interval: Duration,
+    pub(super) queue_bytes: usize,
+    pub(super) environment: environment::Settings,
+}
+
+const QUEUE_BYTES: usize = 32 << 20;
+/// Less would hold no batch.
+const LEAST_QUEUE_BYTES: usize = 1 << 20;
+
+impl Builder {
+    /// Where traces, logs and metrics are sent; may be called for several. Given once or more, the
+    /// environment's endpoint is not used. Without any, and without an endpoint in the environment,
+    /// nothing is sent, and no record of a span, a line of log or an event is built.
+    ///
+    /// Default: what `OTEL_EXPORTER_OTLP_ENDPOINT` and its like say, under the name `otlp`.
+    pub fn destination(mut self, destination: Destination) -> Self {
+        self.signals.destinations.push(destination);
+        self
+    }
+
+    /// Which traces are recorded. Default: what `OTEL_TRACES_SAMPLER` says, else all.
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.signals.sampling = Some(sampling);
+        self
+    }
+
+    /// A request that takes longer keeps its span though its trace is not recorded; so does one
+    /// that fails. Default: 2 seconds.
+    pub fn slow_after(mut self, duration: Duration) -> Self {
+        self.signals.slow_after = Some(duration);
+        self
+    }
+
+    /// How often metrics are pushed to the destinations that take them; more than 0. Default: what
+    /// `OTEL_METRIC_EXPORT_INTERVAL` says, else a minute.
+    pub fn metrics_interval(mut self, interval: Duration) -> Self {
+        self.signals.push_interval = Some(interval);
+        self
+    }
+
+    /// How many bytes of records may wait, over all destinations; 1 MiB or more. Default: 32 MiB.
+    /// What finds no room is counted: log lines and spans are given up first, then events, errors
+    /// last.
+    pub fn queue_byte_budget(mut self, bytes: usize) -> Self {
+        self.signals.queue_bytes = Some(bytes);
+        self
+    }
+}
+
+impl Signals {
+    pub(super) fn decide(&self) -> Result<Decided, Error> {
+        let environment = environment::settings(&environment::Process)?;
+        let destinations = match (environment.is_disabled, self.destinations.as_slice()) {
+            (true, _) => Vec::new(),
+            (false, []) => environment.destination.iter().cloned().collect(),
+            (false, given) => given.to_vec(),
+        };
+        for (at, destination) in destinations.iter().enumerate() {
+            let name = destination.name();
+            if destinations[..at].iter().any(|other| other.name() == name) {
+                let accepted = "another name: two destinations have this one";
+                return Err(Error::configuration("a destination's name", name, accepted));
+            }
+        }
+        let push_interval = self.push_interval.unwrap_or(environment.pushes.interval);
+        if push_interval.is_zero() {
+            let accepted = "more than 0";
+            return Err(Error::configuration("metrics_interval", "0", accepted));
+        }
+        let queue_bytes = self.queue_bytes.unwrap_or(QUEUE_BYTES);
+        if queue_bytes < LEAST_QUEUE_BYTES {
+            let (given, accepted) = (queue_bytes.to_string(), "1048576 (1 MiB) or more");
+            return Err(Error::configuration("queue_byte_budget", given, accepted));
+        }
+        let defaults = pipeline::Settings::default();
+        let sampling = match environment.is_disabled {
+            true => Sampling::NONE.regardless_of_parent(),
+            false => self.sampling.unwrap_or(environment.sampling),
+        };
+        Ok(Decided {
+            destinations,
+            pipeline: pipeline::Settings {
+                sampling,
+                slow_after: self.slow_after.unwrap_or(defaults.slow_after),
+                record_limits: environment.limits,
+                propagates: environment.propagates_trace,
+                exemplars: match environment.is_disabled {
+                    true => Exemplars::None,
+                    false => environment.exemplars,
+                },
+            },
+            push_interval,
+            queue_bytes,
+            environment,
+        })
+    }
+}
