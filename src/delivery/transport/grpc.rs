@@ -1,0 +1,303 @@
+//! OTLP over gRPC: unary calls over tonic's channel. The bodies are encoded already, so a call is
+//! one message in its frame; framing it here tells how much of it has gone out, and whether a status
+//! is the server's or was made up on this side.
+
+use super::{
+    Endpoint, USER_AGENT,
+    answer::{self, End, Heard, bounded, chain, partial_success, shown, taken, taken_unread},
+    compress::compressed,
+    outgoing::Framed,
+    tls::Trust,
+};
+use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
+use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use prost::Message as _;
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::OnceCell, time::timeout};
+use tonic::{
+    Code, Status,
+    body::Body,
+    transport::{self, Certificate, Channel, ClientTlsConfig, Identity},
+};
+use tower_service::Service as _;
+
+/// Before each message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// One signal's way.
+pub(super) struct Way {
+    headers: HeaderMap,
+    endpoint: Endpoint,
+    server: Arc<Server>,
+    clock: Clock,
+}
+
+impl Way {
+    pub(super) fn new(endpoint: Endpoint, server: Arc<Server>, clock: Clock) -> Self {
+        let mut headers = endpoint.given_headers();
+        // What frames the call is ours to say.
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove("grpc-encoding");
+        headers.remove("grpc-timeout");
+        headers.insert(header::CONTENT_TYPE, GRPC);
+        headers.insert(header::TE, TRAILERS);
+        Self {
+            headers,
+            endpoint,
+            server,
+            clock,
+        }
+    }
+
+    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> Answer {
+        let (message, encoding) = compressed(body, self.endpoint.compression);
+        let Some(call) = framed(&message, encoding.is_some()) else {
+            return Answer::TooLarge {
+                reason: "longer than a gRPC message can be".to_owned(),
+            };
+        };
+        let (body, remaining) = Framed::of(call);
+        let mut request = Request::new(Body::new(body));
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = Uri::from_static(path(signal));
+        *request.headers_mut() = self.headers.clone();
+        if let Some(encoding) = encoding {
+            let encoding = HeaderValue::from_static(encoding);
+            request.headers_mut().insert("grpc-encoding", encoding);
+        }
+        let mut heard = None;
+        let within = self.endpoint.timeout;
+        let exchange = timeout(within, self.server.exchange(request, &mut heard)).await;
+        let failed = exchange.unwrap_or_else(|_| {
+            // The connection may be dead, and would be used again until the system notices.
+            self.server.hang_up();
+            Err(format!("no answer within {within:?}"))
+        });
+        let meaning = heard.map(|heard| meaning(&heard, signal, &self.clock));
+        match meaning.unwrap_or_else(|| Err(failed.err().unwrap_or_default())) {
+            Ok(answer) => answer,
+            // HTTP/2 says so of what no server has looked at.
+            Err(reason) if reason.contains("refused stream before processing") => {
+                Answer::Unavailable {
+                    after: None,
+                    reason,
+                }
+            }
+            Err(reason) => remaining.unanswered(reason),
+        }
+    }
+}
+
+fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    }
+}
+
+/// The message in its frame, unless its length is beyond what the frame can say.
+fn framed(message: &[u8], is_compressed: bool) -> Option<Bytes> {
+    let length = u32::try_from(message.len()).ok()?;
+    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
+    framed.put_u8(is_compressed.into());
+    framed.put_u32(length);
+    framed.put_slice(message);
+    Some(framed.freeze())
+}
+
+/// The one connection to a server, for all signals that go there.
+pub(super) struct Server {
+    url: Uri,
+    trust: Option<Trust>,
+    connect_within: Duration,
+    settings: OnceCell<transport::Endpoint>,
+    channel: Mutex<Option<Channel>>,
+}
+
+impl Server {
+    pub(super) fn of(endpoint: &Endpoint) -> Result<Self, Error> {
+        Ok(Self {
+            url: endpoint.url.clone(),
+            trust: Trust::of(endpoint)?,
+            connect_within: endpoint.timeout,
+            settings: OnceCell::new(),
+            channel: Mutex::new(None),
+        })
+    }
+
+    /// Whether it is this endpoint's too.
+    pub(super) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        self.url == endpoint.url
+            && Trust::is_of(self.trust.as_ref(), endpoint)
+            && self.connect_within == endpoint.timeout
+    }
+
+    /// Leaves in `heard` what came of an answer; an error says why nothing did.
+    async fn exchange(
+        &self,
+        request: Request<Body>,
+        heard: &mut Option<Heard>,
+    ) -> Result<(), String> {
+        let mut channel = self.channel().await?;
+        let ready = poll_fn(|context| channel.poll_ready(context)).await;
+        ready.map_err(|error| chain(&error))?;
+        let response = channel.call(request).await;
+        let (head, body) = response.map_err(|error| chain(&error))?.into_parts();
+        heard.insert(Heard::of(head)).listen(body).await;
+        Ok(())
+    }
+
+    async fn channel(&self) -> Result<Channel, String> {
+        let settings = self.settings.get_or_try_init(|| self.settings()).await?;
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(channel
+            .get_or_insert_with(|| settings.connect_lazy())
+            .clone())
+    }
+
+    /// The next call connects anew; those under way go on.
+    fn hang_up(&self) {
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        *channel = None;
+    }
+
+    async fn settings(&self) -> Result<transport::Endpoint, String> {
+        let settings = transport::Endpoint::from(self.url.clone())
+            .connect_timeout(self.connect_within)
+            .user_agent(USER_AGENT)
+            .map_err(|error| chain(&error))?;
+        let Some(trust) = &self.trust else {
+            return Ok(settings);
+        };
+        let mut tls = ClientTlsConfig::new()
+            .trust_anchors(trust.roots().await?.roots.iter().cloned())
+            // Some servers speak HTTP/2 and do not say so.
+            .assume_http2(true);
+        if let Some((chain, key)) = trust.client_pem() {
+            let identity = Identity::from_pem(Certificate::from_pem(chain), key);
+            tls = tls.identity(identity);
+        }
+        settings.tls_config(tls).map_err(|error| chain(&error))
+    }
+}
+
+/// What a call's answer means; an error says why it is none.
+fn meaning(heard: &Heard, signal: Signal, clock: &Clock) -> Result<Answer, String> {
+    if heard.status != StatusCode::OK {
+        // From something on the way that speaks HTTP only.
+        return Ok(heard.answer(signal, clock.wall()));
+    }
+    // A call that fails at once has its status in the head.
+    let trailers = heard.trailers.as_ref();
+    let status = trailers.and_then(Status::from_header_map);
+    match status.or_else(|| Status::from_header_map(&heard.headers)) {
+        Some(status) if status.code() == Code::Ok => Ok(accepted(heard, signal)),
+        Some(status) => Ok(failed(&status)),
+        None if matches!(heard.end, End::Whole) && !heard.is_grpc() => Ok(Answer::Refused {
+            reason: "the answer is not gRPC's; OTLP over HTTP has a port of its own".to_owned(),
+        }),
+        None => Err(match &heard.end {
+            End::Whole => "answered without a gRPC status".to_owned(),
+            End::TooLong => "an answer too long to read to its status".to_owned(),
+            End::Broken(error) => format!("the answer broke off: {}", shown(error)),
+            End::Pending => "the answer's status did not come in time".to_owned(),
+        }),
+    }
+}
+
+fn accepted(heard: &Heard, signal: Signal) -> Answer {
+    let message = match heard.body.split_at_checked(PREFIX) {
+        // We accept no compression.
+        Some(([0, ..], message)) => Some(message),
+        None if heard.body.is_empty() => Some(&[][..]),
+        _ => None,
+    };
+    match message.map(|message| partial_success(signal, message)) {
+        Some(Ok(partial)) => {
+            let (rejected, message) = partial.unwrap_or_default();
+            taken(rejected, &message)
+        }
+        _ => taken_unread("not readable"),
+    }
+}
+
+/// The specification's table of what is to be tried again.
+fn failed(status: &Status) -> Answer {
+    let text = shown(status.message());
+    let separator = if text.is_empty() { "" } else { ": " };
+    let reason = format!("{:?}{separator}{text}", status.code());
+    let retry = RetryInfo::of(status);
+    let after = retry.as_ref().and_then(RetryInfo::pause);
+    match status.code() {
+        // A size that never fits is said by the codes of what may pass, and in words only.
+        Code::ResourceExhausted | Code::OutOfRange
+            if retry.is_none() && is_about_size(status.message()) =>
+        {
+            Answer::TooLarge { reason }
+        }
+        Code::ResourceExhausted if retry.is_none() => Answer::Refused { reason },
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::ResourceExhausted => Answer::Unavailable { after, reason },
+        _ => Answer::Refused { reason },
+    }
+}
+
+/// As the servers of Go, C++, Java and Rust word it.
+fn is_about_size(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    [
+        "larger than max",
+        "exceeds maximum size",
+        "message length too large",
+        "size limit",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// `google.rpc.RetryInfo`: it may be tried again, after a pause.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    delay: Option<Pause>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Pause {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+impl RetryInfo {
+    fn of(status: &Status) -> Option<Self> {
+        let details = answer::Status::decode(status.details()).ok()?.details;
+        let mut details = details.iter();
+        let info = details.find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
+        Self::decode(&*info.value).ok()
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        let delay = self.delay?;
+        let nanos = u32::try_from(delay.nanos).ok()?.min(999_999_999);
+        let seconds = u64::try_from(delay.seconds).ok()?;
+        bounded(Duration::new(seconds, nanos))
+    }
+}

@@ -1,0 +1,142 @@
+//! OTLP over HTTP/1.1.
+
+use super::{
+    Endpoint, USER_AGENT,
+    answer::{Heard, chain},
+    compress::compressed,
+    outgoing::Outgoing,
+    tls::{Trust, trusting_nobody},
+};
+use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
+use ::http::{HeaderMap, HeaderValue, Request, Uri, header};
+use bytes::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::OnceCell, time::timeout};
+
+/// A kept connection is closed before receivers close theirs, most often after a minute: a request
+/// that meets the closing is lost or doubled, and a new connection costs little.
+const KEPT: Duration = Duration::from_secs(20);
+/// Each signal has one request in flight at a time.
+const MOST_KEPT: usize = 3;
+
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+
+/// One signal's way.
+pub(super) struct Way {
+    url: Uri,
+    headers: HeaderMap,
+    endpoint: Endpoint,
+    client: Arc<Client>,
+    clock: Clock,
+}
+
+impl Way {
+    pub(super) fn new(endpoint: Endpoint, client: Arc<Client>, clock: Clock) -> Self {
+        let mut headers = endpoint.given_headers();
+        headers
+            .entry(header::USER_AGENT)
+            .or_insert(HeaderValue::from_static(USER_AGENT));
+        // What frames the message is hyper's to say.
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::CONTENT_ENCODING);
+        headers.insert(header::CONTENT_TYPE, PROTOBUF);
+        Self {
+            url: endpoint.url.clone(),
+            headers,
+            endpoint,
+            client,
+            clock,
+        }
+    }
+
+    pub(super) async fn send(&self, signal: Signal, body: Bytes) -> Answer {
+        let (body, encoding) = compressed(body, self.endpoint.compression);
+        let (body, remaining) = Outgoing::of(body);
+        let mut request = Request::new(body);
+        *request.method_mut() = ::http::Method::POST;
+        *request.uri_mut() = self.url.clone();
+        *request.headers_mut() = self.headers.clone();
+        if let Some(encoding) = encoding {
+            let encoding = HeaderValue::from_static(encoding);
+            request
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, encoding);
+        }
+        let mut heard = None;
+        let within = self.endpoint.timeout;
+        let exchange = timeout(within, self.client.exchange(request, &mut heard)).await;
+        let failed = exchange.unwrap_or_else(|_| Err(format!("no answer within {within:?}")));
+        match (heard, failed) {
+            (Some(heard), _) => heard.answer(signal, self.clock.wall()),
+            (None, failed) => remaining.unanswered(failed.err().unwrap_or_default()),
+        }
+    }
+}
+
+/// Connections, for all endpoints that are reached alike.
+pub(super) struct Client {
+    trust: Option<Trust>,
+    /// Over all addresses of a host, so that one that is dead leaves time for the next.
+    connect_within: Duration,
+    made: OnceCell<Inner>,
+}
+
+type Inner = legacy::Client<HttpsConnector<HttpConnector>, Outgoing>;
+
+impl Client {
+    pub(super) fn of(endpoint: &Endpoint) -> Result<Self, Error> {
+        Ok(Self {
+            trust: Trust::of(endpoint)?,
+            connect_within: endpoint.timeout,
+            made: OnceCell::new(),
+        })
+    }
+
+    /// Whether it is one for this endpoint too.
+    pub(super) fn reaches(&self, endpoint: &Endpoint) -> bool {
+        Trust::is_of(self.trust.as_ref(), endpoint) && self.connect_within == endpoint.timeout
+    }
+
+    /// Leaves in `heard` what came of an answer; an error says why nothing did.
+    async fn exchange(
+        &self,
+        request: Request<Outgoing>,
+        heard: &mut Option<Heard>,
+    ) -> Result<(), String> {
+        let client = self.made.get_or_try_init(|| self.make()).await?;
+        let response = client
+            .request(request)
+            .await
+            .map_err(|error| chain(&error))?;
+        let (head, body) = response.into_parts();
+        heard.insert(Heard::of(head)).listen(body).await;
+        Ok(())
+    }
+
+    async fn make(&self) -> Result<Inner, String> {
+        let tls = match &self.trust {
+            Some(trust) => trust.config().await?,
+            None => trusting_nobody()?,
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(self.connect_within));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        Ok(legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT)
+            .pool_max_idle_per_host(MOST_KEPT)
+            .build(https))
+    }
+}

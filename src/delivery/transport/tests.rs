@@ -1,0 +1,108 @@
+//! Over loopback, against receivers that do as they are told.
+
+mod faults;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod http;
+mod receiver;
+mod tls;
+
+use super::*;
+use crate::clock::ManualClock;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+/// More than the kernel's buffers hold, so that it is not sent whole while nobody reads.
+const LARGE: usize = 32 * 1024 * 1024;
+/// Of an attempt that is to end by itself.
+const AMPLE: Duration = Duration::from_secs(5);
+/// Of an attempt that is to end by its deadline.
+const SHORT: Duration = Duration::from_millis(300);
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        protocol: Protocol::HttpProtobuf,
+        url: format!("http://{address}/v1/traces").parse().unwrap(),
+        headers: Vec::new(),
+        timeout: AMPLE,
+        compression: Compression::None,
+        tls: Tls::default(),
+    }
+}
+
+fn transport(endpoint: Endpoint) -> Arc<dyn Transport> {
+    let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH).clock();
+    connect([Some(endpoint), None, None], &clock).unwrap()
+}
+
+async fn send(endpoint: Endpoint, body: impl Into<Bytes>) -> Answer {
+    transport(endpoint).send(Signal::Traces, body.into()).await
+}
+
+fn accepted() -> Answer {
+    Answer::Accepted {
+        rejected: 0,
+        message: None,
+    }
+}
+
+/// Whether it may be sent again without a doubt.
+fn is_unavailable(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unavailable { after: None, .. })
+}
+
+fn is_unanswered(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unanswered { .. })
+}
+
+#[test]
+fn ways_are_made_outside_of_every_runtime() {
+    let mut endpoint = endpoint(([127, 0, 0, 1], 1).into());
+    endpoint.url = "https://localhost:1/v1/traces".parse().unwrap();
+    let with_secret = HeaderValue::from_static("canary");
+    endpoint.headers = vec![(::http::header::AUTHORIZATION, with_secret)];
+    let transport = transport(endpoint);
+    let shown = format!("{transport:?}");
+    assert_eq!(
+        shown,
+        r#"{"traces": "http/protobuf", "logs": "none", "metrics": "none"}"#
+    );
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_its_password() {
+    for url in ["/v1/traces", "ftp://me:canary@host/", "localhost:4318"] {
+        let mut endpoint = endpoint(([127, 0, 0, 1], 1).into());
+        endpoint.url = url.parse().unwrap();
+        let refused = connect([None, Some(endpoint), None], &Clock::system()).unwrap_err();
+        let message = refused.to_string();
+        assert!(
+            message.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT is "),
+            "{message}"
+        );
+        assert!(!message.contains("canary"), "{message}");
+    }
+}
+
+#[test]
+#[cfg(not(all(feature = "grpc", feature = "zstd")))]
+fn what_needs_a_feature_says_which() {
+    let refused = |change: fn(&mut Endpoint)| {
+        let mut endpoint = endpoint(([127, 0, 0, 1], 1).into());
+        change(&mut endpoint);
+        let refused = connect([Some(endpoint), None, None], &Clock::system());
+        refused.err().map(|error| error.to_string())
+    };
+    #[cfg(not(feature = "grpc"))]
+    assert!(
+        refused(|endpoint| endpoint.protocol = Protocol::Grpc)
+            .is_some_and(|message| message.contains("cargo feature `grpc`"))
+    );
+    #[cfg(not(feature = "zstd"))]
+    assert!(
+        refused(|endpoint| endpoint.compression = Compression::Zstd)
+            .is_some_and(|message| message.contains("cargo feature `zstd`"))
+    );
+}
