@@ -2,7 +2,10 @@ use super::*;
 use crate::{
     clock::{Anchor, ManualClock},
     delivery::{Encode, Entry, Push},
-    export::otlp::{Encoder, MetricsPush, Temporality},
+    export::{
+        Temporality,
+        otlp::{Encoder, MetricsPush},
+    },
     ids::{SpanContext, SpanId, TraceId},
     metrics::{Descriptor, Kind, Limits, Registry, Unit},
     records::{Fields, Limits as FieldLimits, Log, Record, RequestSpan, Severity},

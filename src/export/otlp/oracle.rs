@@ -463,10 +463,7 @@ fn logs() -> impl Strategy<Value = Given> {
             severity,
             event_name: name.into(),
         };
-        let stack = RawStack {
-            length: 0,
-            frames: [0; DEPTH],
-        };
+        let stack = crate::stack::capture();
         let record = match is_error {
             true => Record::Error(log, Box::new(stack)),
             false => Record::Log(log),
