@@ -85,13 +85,6 @@ impl Way {
         let meaning = heard.map(|heard| meaning(&heard, signal, &self.clock));
         match meaning.unwrap_or_else(|| Err(failed.err().unwrap_or_default())) {
             Ok(answer) => answer,
-            // HTTP/2 says so of what no server has looked at.
-            Err(reason) if reason.contains("refused stream before processing") => {
-                Answer::Unavailable {
-                    after: None,
-                    reason,
-                }
-            }
             Err(reason) => remaining.unanswered(reason),
         }
     }

@@ -14,6 +14,21 @@ use std::{
     task::{Context, Poll},
 };
 
+/// What a connection's error says of requests that the receiver has not looked at, though they were
+/// sent: HTTP/2 refuses streams beyond its limit, and TLS 1.3 refuses a client after the client's
+/// first data. hyper and h2 keep these errors to themselves, but for their words.
+const NOT_LOOKED_AT: [&str; 9] = [
+    "refused stream before processing",
+    "fatal alert: AccessDenied",
+    "fatal alert: BadCertificate",
+    "fatal alert: CertificateExpired",
+    "fatal alert: CertificateRequired",
+    "fatal alert: CertificateRevoked",
+    "fatal alert: CertificateUnknown",
+    "fatal alert: DecryptError",
+    "fatal alert: UnknownCA",
+];
+
 /// What of one body has not gone out yet.
 #[derive(Clone, Debug)]
 pub(super) struct Remaining(Arc<AtomicUsize>);
@@ -31,7 +46,9 @@ impl Remaining {
     /// What it means that nothing, or no complete head, was answered.
     pub(super) fn unanswered(&self, reason: String) -> Answer {
         // From the last byte on, the receiver may have taken it, whatever became of the connection.
-        if self.0.load(Ordering::Relaxed) == 0 {
+        let may_be_taken = self.0.load(Ordering::Relaxed) == 0
+            && !NOT_LOOKED_AT.iter().any(|words| reason.contains(words));
+        if may_be_taken {
             Answer::Unanswered { reason }
         } else {
             Answer::Unavailable {
