@@ -8,7 +8,7 @@ use super::{
     tls::{Trust, trusting_nobody},
 };
 use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
-use ::http::{HeaderMap, HeaderValue, Request, Uri, header};
+use ::http::{HeaderMap, HeaderValue, Method, Request, header};
 use bytes::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -28,7 +28,6 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 
 /// One signal's way.
 pub(super) struct Way {
-    url: Uri,
     headers: HeaderMap,
     endpoint: Endpoint,
     client: Arc<Client>,
@@ -47,7 +46,6 @@ impl Way {
         headers.remove(header::CONTENT_ENCODING);
         headers.insert(header::CONTENT_TYPE, PROTOBUF);
         Self {
-            url: endpoint.url.clone(),
             headers,
             endpoint,
             client,
@@ -59,8 +57,8 @@ impl Way {
         let (body, encoding) = compressed(body, self.endpoint.compression);
         let (body, remaining) = Outgoing::of(body);
         let mut request = Request::new(body);
-        *request.method_mut() = ::http::Method::POST;
-        *request.uri_mut() = self.url.clone();
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.endpoint.url.clone();
         *request.headers_mut() = self.headers.clone();
         if let Some(encoding) = encoding {
             let encoding = HeaderValue::from_static(encoding);

@@ -85,24 +85,3 @@ fn an_address_that_is_none_is_refused_without_its_password() {
         assert!(!message.contains("canary"), "{message}");
     }
 }
-
-#[test]
-#[cfg(not(all(feature = "grpc", feature = "zstd")))]
-fn what_needs_a_feature_says_which() {
-    let refused = |change: fn(&mut Endpoint)| {
-        let mut endpoint = endpoint(([127, 0, 0, 1], 1).into());
-        change(&mut endpoint);
-        let refused = connect([Some(endpoint), None, None], &Clock::system());
-        refused.err().map(|error| error.to_string())
-    };
-    #[cfg(not(feature = "grpc"))]
-    assert!(
-        refused(|endpoint| endpoint.protocol = Protocol::Grpc)
-            .is_some_and(|message| message.contains("cargo feature `grpc`"))
-    );
-    #[cfg(not(feature = "zstd"))]
-    assert!(
-        refused(|endpoint| endpoint.compression = Compression::Zstd)
-            .is_some_and(|message| message.contains("cargo feature `zstd`"))
-    );
-}

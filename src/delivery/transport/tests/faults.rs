@@ -50,7 +50,7 @@ async fn a_black_hole_holds_an_attempt_until_its_deadline() {
         let begun = Instant::now();
         let answered = send(short(address), vec![0; body]).await;
         let took = begun.elapsed();
-        assert!(took >= SHORT && took < SHORT * 2, "{took:?}");
+        assert!(took >= SHORT && took < AMPLE, "{took:?}");
         assert_eq!(is_unanswered(&answered), may_be_taken, "{answered:?}");
         assert_eq!(is_unavailable(&answered), !may_be_taken, "{answered:?}");
         tokio::task::yield_now().await;
@@ -137,7 +137,7 @@ async fn an_answer_that_trickles_ends_at_the_deadline() {
         let begun = Instant::now();
         let answered = send(short(address), "some").await;
         let took = begun.elapsed();
-        assert!(took >= SHORT && took < SHORT * 2, "{took:?}");
+        assert!(took >= SHORT && took < AMPLE, "{took:?}");
         let is_as_meant = match &answered {
             Answer::Unanswered { .. } => means == "unanswered",
             Answer::Accepted {

@@ -20,6 +20,7 @@ use tonic::{
     transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
+type Meant = fn(&Answer) -> bool;
 type Said = Result<ExportTraceServiceResponse, Status>;
 
 /// Notes what was asked, and says to all the same.
@@ -148,32 +149,33 @@ fn with_retry_info(code: Code) -> Status {
 
 #[tokio::test]
 async fn statuses_mean_what_the_specification_says() {
-    let pause = Some(Duration::from_millis(7_500));
-    let is_again = |answer: &Answer, pause| matches!(answer, Answer::Unavailable { after, .. } if *after == pause);
-    let again = |answer: &Answer| is_again(answer, None);
-    let again_after = |answer: &Answer| is_again(answer, pause);
+    let again = is_unavailable;
+    let again_after = |answer: &Answer| match answer {
+        Answer::Unavailable { after, .. } => *after == Some(Duration::from_millis(7_500)),
+        _ => false,
+    };
     let never = |answer: &Answer| matches!(answer, Answer::Refused { .. });
     let too_large = |answer: &Answer| matches!(answer, Answer::TooLarge { .. });
     let plain = |code| Status::new(code, "why");
     let go = "grpc: received message larger than max (5 vs. 4)";
-    let cases: Vec<(Status, &dyn Fn(&Answer) -> bool)> = vec![
-        (plain(Code::Unavailable), &again),
-        (plain(Code::Cancelled), &again),
-        (plain(Code::DeadlineExceeded), &again),
-        (plain(Code::Aborted), &again),
-        (plain(Code::OutOfRange), &again),
-        (plain(Code::DataLoss), &again),
-        (with_retry_info(Code::Unavailable), &again_after),
-        (with_retry_info(Code::ResourceExhausted), &again_after),
-        (plain(Code::ResourceExhausted), &never),
-        (Status::new(Code::ResourceExhausted, go), &too_large),
-        (plain(Code::InvalidArgument), &never),
-        (plain(Code::Unauthenticated), &never),
-        (plain(Code::PermissionDenied), &never),
-        (plain(Code::Unimplemented), &never),
-        (plain(Code::Internal), &never),
-        (plain(Code::Unknown), &never),
-        (with_retry_info(Code::Internal), &never),
+    let cases: [(Status, Meant); 17] = [
+        (plain(Code::Unavailable), again),
+        (plain(Code::Cancelled), again),
+        (plain(Code::DeadlineExceeded), again),
+        (plain(Code::Aborted), again),
+        (plain(Code::OutOfRange), again),
+        (plain(Code::DataLoss), again),
+        (with_retry_info(Code::Unavailable), again_after),
+        (with_retry_info(Code::ResourceExhausted), again_after),
+        (plain(Code::ResourceExhausted), never),
+        (Status::new(Code::ResourceExhausted, go), too_large),
+        (plain(Code::InvalidArgument), never),
+        (plain(Code::Unauthenticated), never),
+        (plain(Code::PermissionDenied), never),
+        (plain(Code::Unimplemented), never),
+        (plain(Code::Internal), never),
+        (plain(Code::Unknown), never),
+        (with_retry_info(Code::Internal), never),
     ];
     for (status, is_as_meant) in cases {
         let (endpoint, _requests) = server(Err(status.clone()), None);
