@@ -35,7 +35,7 @@ pub(crate) struct Pipeline {
     pub(crate) handoff: Handoff,
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
-    /// Asked for each response that tells of a failure.
+    /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     truncated_in_records: AtomicU64,
 }

@@ -195,12 +195,16 @@ where
             let frame = inner.as_mut().poll_frame(cx);
             (frame, inner.is_end_stream())
         });
-        let Ok((frame, is_at_its_end)) = polled else {
-            exchange.decide(Outcome::Panicked);
-            // Its destructor may panic as well.
-            let _ = catch(|| this.inner.set(None));
-            *this.exchange = None;
-            return Poll::Ready(Some(Err(Box::new(BodyPanicked))));
+        let (frame, is_at_its_end) = match polled {
+            Ok(polled) => polled,
+            Err(panicked) => {
+                exchange.decide(Outcome::Panicked);
+                exchange.tell_panic(&panicked);
+                // Its destructor may panic as well.
+                let _ = catch(|| this.inner.set(None));
+                *this.exchange = None;
+                return Poll::Ready(Some(Err(Box::new(BodyPanicked))));
+            }
         };
         let frame = ready!(frame);
         let is_over = match &frame {

@@ -5,12 +5,14 @@ use super::{
     instruments::{Instruments, Measure, Route},
     outcome::Outcome,
     request::{Protocol, Traits},
+    unwound::Panicked,
     upgrade::{self, UpgradedStream},
 };
 use crate::{
     context::{self, TraceContext},
     ids::{SpanContext, SpanId},
     metrics::UpDownCounter,
+    pipeline::ResponseTap,
     records::{Record, RequestSpan, Signal},
 };
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
@@ -222,6 +224,23 @@ impl Exchange {
     /// The request ends in this way, unless another was decided; the exchange is to be dropped.
     pub(super) fn ends(&mut self, outcome: Outcome) {
         self.outcome = outcome;
+    }
+
+    /// Tells whoever listens, while this request is the current one.
+    #[cold]
+    pub(super) fn tell(&mut self, tell: impl FnOnce(&dyn ResponseTap)) {
+        if let Some(tap) = self.instruments.pipeline.response_tap.get() {
+            let _entered = context::enter(&mut self.request);
+            tell(&**tap);
+        }
+    }
+
+    /// Tells of a panic of its handler or of its body.
+    #[cold]
+    pub(super) fn tell_panic(&mut self, panicked: &Panicked) {
+        if let Some(payload) = &panicked.0 {
+            self.tell(|tap| tap.panicked(&**payload));
+        }
     }
 
     /// The route's template; empty when none matched.

@@ -8,7 +8,7 @@ use super::{
     unwound::{Panicked, catch},
     upgrade::UpgradedStream,
 };
-use crate::{context, ids::TraceId};
+use crate::context;
 use ::http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -61,11 +61,14 @@ impl<F> ResponseFuture<F> {
     #[inline]
     pub(super) fn call(&mut self, call: impl FnOnce() -> Option<F>) {
         // Into its place at once: futures are large, and each move is a copy.
-        let _ = catch(|| {
+        let called = catch(|| {
             let request = self.exchange.as_mut().map(|exchange| &mut exchange.request);
             let _entered = request.map(context::enter);
             self.inner = call();
         });
+        if let (Err(panicked), Some(exchange)) = (called, &mut self.exchange) {
+            exchange.tell_panic(&panicked);
+        }
     }
 }
 
@@ -111,7 +114,8 @@ where
                 *polled =
                     inner.map_ok(|response| pass_on(response, this.exchange, this.upgrade.take()));
             }),
-            None => Err(Panicked),
+            // Told when it was called.
+            None => Err(Panicked(None)),
         };
         let (outcome, status) = match caught {
             Ok(()) if polled.is_ready() => {
@@ -129,7 +133,12 @@ where
                 }
                 (Outcome::TimedOut, StatusCode::SERVICE_UNAVAILABLE)
             }
-            Err(Panicked) => (Outcome::Panicked, StatusCode::INTERNAL_SERVER_ERROR),
+            Err(panicked) => {
+                if let Some(exchange) = this.exchange {
+                    exchange.tell_panic(&panicked);
+                }
+                (Outcome::Panicked, StatusCode::INTERNAL_SERVER_ERROR)
+            }
         };
         // The handler ends here; its destructors may panic too, and change nothing any more.
         let _ = catch(|| {
@@ -153,20 +162,15 @@ fn answer_for<B>(
     exchange.decide(outcome);
     let request = exchange.request.as_ref();
     let trace_id = request.map(|request| request.trace.trace_id);
-    tell(outcome, trace_id, exchange.route());
+    if outcome == Outcome::TimedOut {
+        // One line that the problem's trace id leads to; a panic has its error record.
+        let (trace_id, route) = (trace_id.map(tracing::field::display), exchange.route());
+        tracing::warn!(trace_id, http.route = route, "a handler ran out of time");
+    }
     let problem = problem::document(status, trace_id);
     let size = problem.body().len() as u64;
     let is_over = exchange.head(&problem, false, Some(size), None);
     problem.map(|body| ResponseBody::own(body, (!is_over).then_some(exchange)))
-}
-
-/// One line that the trace id of a problem document leads to.
-fn tell(outcome: Outcome, trace_id: Option<TraceId>, route: &str) {
-    let trace_id = trace_id.map(tracing::field::display);
-    match outcome {
-        Outcome::Panicked => tracing::error!(trace_id, http.route = route, "a handler panicked"),
-        _ => tracing::warn!(trace_id, http.route = route, "a handler ran out of time"),
-    }
 }
 
 /// Leaves in `exchange` nothing: it ends here, or goes on in the body.
@@ -181,6 +185,12 @@ fn pass_on<B: Body>(
     let (is_at_its_end, exact_size) = (body.is_end_stream(), body.size_hint().exact());
     if let (Some(exchange), Some(mark)) = (&mut *exchange, response.extensions().get::<Mark>()) {
         exchange.decide((*mark).into());
+    }
+    let status = response.status();
+    if status.as_u16() >= 400
+        && let Some(exchange) = &mut *exchange
+    {
+        exchange.tell(|tap| tap.response(status, response.extensions()));
     }
     let ends =
         |exchange: &mut Exchange| exchange.head(&response, is_at_its_end, exact_size, upgrade);
