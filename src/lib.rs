@@ -87,5 +87,6 @@ pub mod reexport {
 struct Readme;
 
 pub use error::Error;
-pub use instrumentation::http;
+pub use errors::capture_error;
+pub use instrumentation::{errors, http};
 pub use telemetry::Telemetry;

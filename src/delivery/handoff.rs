@@ -4,10 +4,10 @@
 use crate::records::{Priority, Record, Signal};
 use crossbeam_utils::CachePadded;
 use std::{
-    mem,
+    hint, mem,
     sync::{
         Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -25,6 +25,8 @@ pub(crate) struct Handoff {
     /// By [`Signal`]: whether somebody wants its records.
     wanted: [bool; Signal::ALL.len()],
     is_closed: AtomicBool,
+    /// Those of each signal that found no shard free.
+    found_none_free: [AtomicU64; Signal::ALL.len()],
     filled: Notify,
 }
 
@@ -48,7 +50,7 @@ pub(crate) struct Held {
 pub(crate) struct Counts {
     /// All that were offered, those that found no room included.
     pub(crate) accepted: u64,
-    /// Dropped for want of room.
+    /// Dropped for want of room, or of a free shard to a thread that must not wait.
     pub(crate) queue_full: u64,
     /// Dropped because the telemetry was shut down.
     pub(crate) after_shutdown: u64,
@@ -66,6 +68,7 @@ impl Handoff {
             shard_bytes: bytes / shards,
             wanted: Signal::ALL.map(|signal| wanted.contains(&signal)),
             is_closed: AtomicBool::new(false),
+            found_none_free: Default::default(),
             filled: Notify::new(),
         }
     }
@@ -89,11 +92,15 @@ impl Handoff {
     }
 
     /// As [`offer`](Self::offer), for a thread that must not wait and may hold any lock, such as
-    /// one that panics. `false`: every shard was taken, and the record is lost.
+    /// one that panics. `false`: every shard was taken, and the record is lost, counted as one that
+    /// found no room.
     pub(crate) fn offer_without_waiting(&self, record: Record, fields: &[u8]) -> bool {
+        // A shard is held for a fraction of a microsecond, unless its holder lost the processor.
+        const ROUNDS: usize = 32;
         let mine = shard_of_this_thread();
-        let free = (0..self.shards.len()).find_map(|next| {
-            match self.shards[(mine + next) % self.shards.len()].try_lock() {
+        let free = (0..ROUNDS * self.shards.len()).find_map(|next| {
+            hint::spin_loop();
+            match self.shards[mine.wrapping_add(next) % self.shards.len()].try_lock() {
                 Ok(shard) => Some(shard),
                 Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) => None,
@@ -104,7 +111,11 @@ impl Handoff {
                 self.leave(&mut shard, record, fields);
                 true
             }
-            None => false,
+            None => {
+                let signal = record.signal() as usize;
+                self.found_none_free[signal].fetch_add(1, Ordering::Relaxed);
+                false
+            }
         }
     }
 
@@ -172,7 +183,13 @@ impl Handoff {
 
     /// What was offered of one signal so far, and what became of it here.
     pub(crate) fn counts(&self, signal: Signal) -> Counts {
-        self.shards.iter().fold(Counts::default(), |sum, shard| {
+        let found_none_free = self.found_none_free[signal as usize].load(Ordering::Relaxed);
+        let before = Counts {
+            accepted: found_none_free,
+            queue_full: found_none_free,
+            ..Counts::default()
+        };
+        self.shards.iter().fold(before, |sum, shard| {
             let counts = lock(shard).offered[signal as usize];
             Counts {
                 accepted: sum.accepted + counts.accepted,
@@ -235,4 +252,35 @@ fn shard_of_this_thread() -> usize {
         static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
     MINE.try_with(|mine| *mine).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Clock,
+        records::{EXCEPTION, Log, Severity},
+    };
+
+    #[test]
+    fn a_record_that_finds_every_shard_taken_is_counted_as_one_without_room() {
+        let handoff = Handoff::new(1 << 20, &[Signal::Logs]);
+        let offer = || {
+            let log = Log {
+                context: None,
+                at: Clock::system().now(),
+                severity: Severity::Error,
+                event_name: EXCEPTION.into(),
+            };
+            handoff.offer_without_waiting(Record::Log(log), &[])
+        };
+        let mut taken: Vec<_> = handoff.shards.iter().map(|shard| lock(shard)).collect();
+        assert!(!offer());
+        taken.pop();
+        assert!(offer());
+        drop(taken);
+        let counts = handoff.counts(Signal::Logs);
+        let counts = (counts.accepted, counts.queue_full, counts.held);
+        assert_eq!(counts, (2, 1, 1));
+    }
 }

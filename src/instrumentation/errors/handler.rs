@@ -1,0 +1,259 @@
+//! Errors that a handler answers with.
+
+use super::{
+    count,
+    exception::{Exception, describe_request, in_a_file_of_the_program},
+    told::Told,
+};
+use crate::{
+    clock::Clock,
+    context,
+    pipeline::{self, Pipeline},
+    records::{EXCEPTION, Fields, Limits, Log, Record, Severity},
+    semconv,
+    stack::{self, RawStack},
+};
+use ::http::StatusCode;
+use compact_str::CompactString;
+use std::{
+    any,
+    error::Error,
+    fmt,
+    panic::Location,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// An error on its way to the HTTP layer, in the extensions of the response that it made. It is
+/// recorded once: with the status, when the layer sees it in a response of 400 and beyond; else
+/// when its last clone is dropped.
+///
+/// Its stack, its message and its causes are taken where it is made, so make it where the error is
+/// still at hand:
+///
+/// ```
+/// use axum::{Extension, http::StatusCode, response::{IntoResponse, Response}};
+/// use orderscope::errors::HandlerError;
+///
+/// struct OrderError(std::io::Error);
+///
+/// impl IntoResponse for OrderError {
+///     fn into_response(self) -> Response {
+///         let error = Extension(HandlerError::new(&self.0));
+///         (StatusCode::BAD_GATEWAY, error, "the kitchen does not answer").into_response()
+///     }
+/// }
+/// # let response = OrderError(std::io::ErrorKind::TimedOut.into()).into_response();
+/// # assert_eq!(response.status(), 502);
+/// ```
+#[derive(Clone)]
+pub struct HandlerError(Arc<Carried>);
+
+struct Carried {
+    type_name: CompactString,
+    /// `None`: recorded.
+    pending: Mutex<Option<Pending>>,
+}
+
+/// What is known where the error is made.
+struct Pending {
+    pipeline: Option<&'static Pipeline>,
+    log: Log,
+    stack: Box<RawStack>,
+    fields: Vec<u8>,
+    /// Whether `fields` say which request it is of.
+    is_of_request: bool,
+}
+
+impl HandlerError {
+    /// Of severity `ERROR`. The error may be a trait object, as [`capture_error`] has it.
+    ///
+    /// [`capture_error`]: super::capture_error
+    ///
+    /// # Panics
+    ///
+    /// Never; an error's `Display` that does is noted in the message.
+    #[track_caller]
+    pub fn new<E: Error + ?Sized>(error: &E) -> Self {
+        Self::carrying(
+            &Told::new(&error, any::type_name::<E>()),
+            Location::caller(),
+        )
+    }
+
+    fn carrying(told: &Told<'_>, at: &Location<'_>) -> Self {
+        let stack = Box::new(stack::capture());
+        let pipeline = context::pipeline();
+        let limits =
+            pipeline.map_or_else(Limits::default, |pipeline| pipeline.settings.record_limits);
+        let now = match pipeline {
+            Some(pipeline) => pipeline.clock.now(),
+            None => Clock::system().now(),
+        };
+        told.with_type(|type_name| {
+            let fields = told.with_message(limits, |message| {
+                let exception = Exception {
+                    type_name,
+                    message,
+                    is_handled: true,
+                    at: in_a_file_of_the_program(at),
+                };
+                Fields::compose(limits, |fields| {
+                    exception.compose(fields);
+                    if let Some(pipeline) = pipeline {
+                        pipeline.count_truncated(fields);
+                    }
+                    fields.as_bytes().to_vec()
+                })
+            });
+            let pending = Pending {
+                pipeline,
+                log: Log {
+                    context: context::active(),
+                    at: now,
+                    severity: Severity::Error,
+                    event_name: CompactString::const_new(EXCEPTION),
+                },
+                stack,
+                fields,
+                is_of_request: context::with_request(|_| ()).is_some(),
+            };
+            Self(Arc::new(Carried {
+                type_name: type_name.into(),
+                pending: Mutex::new(Some(pending)),
+            }))
+        })
+    }
+
+    /// More or less grave than `ERROR`. No effect once it is recorded.
+    #[must_use = "it is the same error, to be put into the response"]
+    pub fn severity(self, severity: Severity) -> Self {
+        if let Some(pending) = &mut *self.0.pending() {
+            pending.log.severity = severity;
+        }
+        self
+    }
+
+    /// Called while the request is the current one.
+    pub(super) fn reached_the_layer(&self, pipeline: &'static Pipeline, status: StatusCode) {
+        self.0.record(Some((pipeline, status)));
+    }
+}
+
+impl Carried {
+    fn pending(&self) -> MutexGuard<'_, Option<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, answered: Option<(&'static Pipeline, StatusCode)>) {
+        // A statement of its own, so that the lock is given back.
+        let pending = self.pending().take();
+        let Some(mut pending) = pending else {
+            return;
+        };
+        let of_layer = answered.map(|(pipeline, _)| pipeline);
+        let Some(pipeline) = of_layer.or(pending.pipeline).or_else(context::pipeline) else {
+            return pipeline::count_unclaimed();
+        };
+        count(pipeline, pending.log.severity, true, &self.type_name);
+        let mut fields = Fields::new(pipeline.settings.record_limits, pending.fields);
+        if let Some((_, status)) = answered {
+            fields.integer(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
+            if !pending.is_of_request {
+                describe_request(&mut fields);
+                pending.log.context = pending.log.context.or_else(context::active);
+            }
+        }
+        pipeline.count_truncated(&fields);
+        let record = Record::Error(pending.log, pending.stack);
+        pipeline.handoff.offer(record, fields.as_bytes());
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.record(None);
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerError")
+            .field("type", &self.0.type_name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::planted::{Told, counted, counted_type, pipeline, within},
+        *,
+    };
+    use crate::{context::current_trace, errors::watch, records::Value};
+    use ::http::Extensions;
+
+    const STATUS: &str = semconv::HTTP_RESPONSE_STATUS_CODE;
+
+    fn response(pipeline: &Pipeline, error: &HandlerError) {
+        let mut extensions = Extensions::new();
+        extensions.insert(error.clone());
+        let tap = pipeline.response_tap.get().unwrap();
+        tap.response(StatusCode::BAD_GATEWAY, &extensions);
+    }
+
+    #[test]
+    fn an_error_that_reaches_the_layer_is_recorded_once_with_the_status() {
+        let pipeline = pipeline();
+        watch(pipeline);
+        let trace = within(pipeline, || {
+            let error = HandlerError::new(&fmt::Error).severity(Severity::Critical);
+            assert!(Told::all(pipeline).is_empty());
+            response(pipeline, &error);
+            response(pipeline, &error);
+            drop(error);
+            current_trace().unwrap()
+        });
+        let told = Told::one(pipeline);
+        assert_eq!(told.value(STATUS), Some(Value::Integer(502)));
+        assert_eq!(told.text(semconv::EXCEPTION_TYPE), "core::fmt::Error");
+        assert_eq!(told.text(semconv::HTTP_ROUTE), "/orders/{id}");
+        assert_eq!(told.text(semconv::CODE_FILE_PATH), file!());
+        let log = told.log();
+        assert_eq!(log.context.map(|span| span.span_id), Some(trace.span_id()));
+        assert_eq!(counted(pipeline, Severity::Critical, true), 1);
+        assert_eq!(counted_type(pipeline, "core::fmt::Error"), 1);
+    }
+
+    #[test]
+    fn one_that_reaches_none_is_recorded_when_its_last_clone_goes() {
+        let pipeline = pipeline();
+        let (error, clone) = within(pipeline, || {
+            let error = HandlerError::new(&fmt::Error);
+            (error.clone(), error)
+        });
+        drop(error);
+        assert!(Told::all(pipeline).is_empty());
+        drop(clone);
+        let told = Told::one(pipeline);
+        assert_eq!(told.value(STATUS), None);
+        assert_eq!(told.text(semconv::HTTP_ROUTE), "/orders/{id}");
+        assert_eq!(counted(pipeline, Severity::Error, true), 1);
+    }
+
+    #[test]
+    fn one_made_outside_the_request_learns_of_it_at_the_layer() {
+        let pipeline = pipeline();
+        watch(pipeline);
+        let error = HandlerError::new(&fmt::Error);
+        within(pipeline, || response(pipeline, &error));
+        let told = Told::one(pipeline);
+        assert_eq!(told.text(semconv::HTTP_ROUTE), "/orders/{id}");
+        assert!(told.log().context.is_some());
+    }
+
+    #[test]
+    fn it_shows_its_type_and_no_message() {
+        let shown = format!("{:?}", HandlerError::new(&fmt::Error));
+        assert_eq!(shown, "HandlerError { type: \"core::fmt::Error\", .. }");
+    }
+}
