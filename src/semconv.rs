@@ -38,8 +38,8 @@ pub(crate) const SEVERITY: &str = "severity";
 pub(crate) const HANDLED: &str = "handled";
 /// The same on an error event.
 pub(crate) const ERROR_HANDLED: &str = "orderscope.error.handled";
-/// On a panic of a thread that was unwinding by another one.
-pub(crate) const PANIC_WHILE_UNWINDING: &str = "orderscope.panic.while_unwinding";
+/// On a panic of a request that had panicked before.
+pub(crate) const PANIC_REPEATED: &str = "orderscope.panic.repeated";
 /// The name of a business event, on its counter.
 pub(crate) const EVENT: &str = "event";
 /// The id of one business event.

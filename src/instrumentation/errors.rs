@@ -41,7 +41,7 @@
 //! | `code.function.name` | the innermost function that is the application's own |
 //! | `code.file.path`, `code.line.number` | where it was captured, or panicked |
 //! | `orderscope.error.handled` | `false`: a panic |
-//! | `orderscope.panic.while_unwinding` | `true`: the thread was unwinding by a panic before this one |
+//! | `orderscope.panic.repeated` | `true`: its request had panicked before; this one is of a destructor that ran because of that, or came after the program had caught it |
 //! | `http.route`, `http.request.method`, `user.id`, `session.id` | of the current request |
 //! | `http.response.status_code` | of a [`HandlerError`] |
 //! | `thread.name` | |

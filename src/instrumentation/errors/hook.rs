@@ -9,10 +9,11 @@ use crate::{
     context,
     pipeline::Pipeline,
     records::{Fields, Record, Severity},
-    stack,
+    semconv, stack,
 };
 use std::{
-    panic::{self, PanicHookInfo},
+    any::Any,
+    panic::{self, Location},
     sync::OnceLock,
     thread,
 };
@@ -30,22 +31,85 @@ pub(crate) fn install_hook(pipeline: &'static Pipeline) {
     panics::prepare(pipeline);
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        record(pipeline, info);
+        record(pipeline, info.payload(), info.location());
         previous(info);
     }));
 }
 
-fn record(installed: &'static Pipeline, info: &PanicHookInfo<'_>) {
+fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&Location<'_>>) {
     let pipeline = context::with_request(|request| request.pipeline).unwrap_or(installed);
     panics::count_panic(pipeline);
-    panics::mark_recorded();
+    let is_repeated = panics::mark_recorded();
     let record = Record::Error(log(pipeline, Severity::Error), Box::new(stack::capture()));
     Fields::compose(pipeline.settings.record_limits, |fields| {
-        panics::compose(info.payload(), info.location(), fields);
+        panics::compose(payload, at, fields);
+        if is_repeated {
+            fields.boolean(semconv::PANIC_REPEATED, true);
+        }
         pipeline.count_truncated(fields);
         // One that found no shard free is counted there as one that found no room.
         pipeline
             .handoff
             .offer_without_waiting(record, fields.as_bytes());
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            planted::{Told, counted, counted_type, pipeline, within},
+            watch,
+        },
+        *,
+    };
+    use crate::records::Value;
+
+    fn panicked(installed: &'static Pipeline, text: &'static str) {
+        record(installed, &text, Some(Location::caller()));
+    }
+
+    #[test]
+    fn a_panic_of_a_request_is_its_pipeline_s_and_the_layer_does_not_tell_it_again() {
+        let (installed, of_request) = (pipeline(), pipeline());
+        watch(of_request);
+        within(of_request, || {
+            panicked(installed, "password=hunter2");
+            let tap = of_request.response_tap.get().unwrap();
+            tap.panicked(&"password=hunter2");
+        });
+        assert!(Told::all(installed).is_empty());
+        let told = Told::one(of_request);
+        assert!(matches!(told.record, Record::Error(..)));
+        assert_eq!(told.text(""), "password=***");
+        assert_eq!(told.text(semconv::CODE_FILE_PATH), file!());
+        let handled = told.value(semconv::ERROR_HANDLED);
+        assert_eq!(handled, Some(Value::Boolean(false)));
+        assert_eq!(told.value(semconv::PANIC_REPEATED), None);
+        assert_eq!(of_request.counters.panics.read(), 1);
+        assert_eq!(counted(of_request, Severity::Error, false), 1);
+        assert_eq!(counted_type(of_request, "panic"), 1);
+    }
+
+    #[test]
+    fn a_second_panic_of_a_request_is_told_as_such() {
+        let pipeline = pipeline();
+        within(pipeline, || {
+            panicked(pipeline, "in the handler");
+            panicked(pipeline, "in a destructor");
+        });
+        let told = Told::all(pipeline);
+        let repeated = told.iter().map(|told| told.value(semconv::PANIC_REPEATED));
+        let repeated: Vec<_> = repeated.collect();
+        assert_eq!(repeated, [None, Some(Value::Boolean(true))]);
+        assert_eq!(pipeline.counters.panics.read(), 2);
+    }
+
+    #[test]
+    fn a_panic_of_no_request_is_the_installed_pipeline_s() {
+        let pipeline = pipeline();
+        panicked(pipeline, "alone");
+        assert_eq!(Told::one(pipeline).value(semconv::HTTP_ROUTE), None);
+        assert_eq!(pipeline.counters.panics.read(), 1);
+    }
 }

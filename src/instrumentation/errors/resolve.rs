@@ -59,16 +59,6 @@ fn describe(frames: &[Frame], fields: &mut Fields) {
             fields.integer(semconv::CODE_LINE_NUMBER, line.into());
         }
     }
-    if is_panic && is_unwinding(frames) {
-        fields.boolean(semconv::PANIC_WHILE_UNWINDING, true);
-    }
-}
-
-/// Whether a destructor that another panic runs called for these functions. The hook of a panic runs
-/// before its own unwinding.
-fn is_unwinding(frames: &[Frame]) -> bool {
-    let function = |frame: &Frame| frame.function.as_deref() == Some("_Unwind_RaiseException");
-    frames.iter().any(function)
 }
 
 #[cfg(test)]
@@ -80,11 +70,7 @@ mod tests {
         },
         *,
     };
-    use crate::{
-        clock::Clock,
-        records::{Limits, Log, Severity},
-        stack,
-    };
+    use crate::records::{Limits, Log};
 
     fn resolved(told: &Told) -> Told {
         let mut fields = Fields::new(Limits::default(), told.fields.clone());
@@ -98,21 +84,6 @@ mod tests {
         };
         Told {
             record: Record::Error(log, stack.clone()),
-            fields: fields.into_bytes(),
-        }
-    }
-
-    fn of_type(type_name: &str) -> Told {
-        let log = Log {
-            context: None,
-            at: Clock::system().now(),
-            severity: Severity::Error,
-            event_name: "exception".into(),
-        };
-        let mut fields = Fields::new(Limits::default(), Vec::new());
-        fields.word(semconv::EXCEPTION_TYPE, type_name);
-        Told {
-            record: Record::Error(log, Box::new(stack::capture())),
             fields: fields.into_bytes(),
         }
     }
@@ -142,25 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_amid_another_is_told_as_such_and_an_error_is_not() {
-        struct Dropped<'a>(&'a mut Option<[Told; 2]>);
-        impl Drop for Dropped<'_> {
-            fn drop(&mut self) {
-                *self.0 = Some(["panic", "orders::Declined"].map(of_type));
-            }
-        }
-        let mut taken = None;
-        let unwound = catch_unwind(AssertUnwindSafe(|| {
-            let _dropped = Dropped(&mut taken);
-            panic!("planted");
-        }));
-        assert!(unwound.is_err());
-        let marked = taken.unwrap().map(|told| {
-            let told = resolved(&told);
-            told.value(semconv::PANIC_WHILE_UNWINDING).is_some()
-        });
-        assert_eq!(marked, [true, false]);
-        let alone = resolved(&of_type("panic"));
-        assert_eq!(alone.value(semconv::PANIC_WHILE_UNWINDING), None);
+    fn what_carries_no_stack_is_left_as_it_is() {
+        let pipeline = pipeline();
+        within(pipeline, || panics::record_caught(pipeline, &"planted"));
+        let told = Told::one(pipeline);
+        let mut fields = Fields::new(Limits::default(), told.fields.clone());
+        ResolveStack::default().apply(&told.record, &mut fields);
+        assert_eq!(fields.as_bytes(), told.fields);
     }
 }
