@@ -14,6 +14,7 @@ use crate::{
     catalog,
     clock::Clock,
     error::Error,
+    errors,
     export::prometheus::Pages,
     http::Instruments,
     instrumentation::process,
@@ -218,6 +219,7 @@ impl Builder {
             &decided.environment,
         );
         process::watch(pipeline);
+        errors::watch(pipeline);
         let pages = Arc::new(Pages::new(
             &pipeline.registry,
             &resource,

@@ -4,7 +4,7 @@ use super::{
     Builder, Telemetry,
     environment::{self, Process},
 };
-use crate::{error::Error, instrumentation::logs};
+use crate::{error::Error, errors, instrumentation::logs};
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -55,6 +55,8 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
         tracing::subscriber::set_global_default(logs::subscriber(filter))
             .map_err(|_| Error::foreign_subscriber(already_set))?;
     }
+    // Last, since it stays.
+    errors::install_hook(telemetry.inner.pipeline);
     Ok(telemetry)
 }
 

@@ -11,7 +11,6 @@ use std::any::type_name_of_val;
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::panic::UnwindSafe;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use orderscope::{Error, Telemetry};
 
 mod environment;
 mod lives;
+mod panics;
 mod places;
 mod settings;
 
@@ -31,32 +31,8 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Runs the calling test's `case` in a process of its own, with no variables of ours but these,
 /// and gives what it printed. In that process it runs the case and does not return.
-fn alone(variables: &[(&str, &str)], case: impl FnOnce() + UnwindSafe) -> Output {
-    // `install::module::test::{{closure}}`, and the harness knows `module::test`.
-    let name = type_name_of_val(&case);
-    let test = name
-        .strip_prefix("install::")
-        .and_then(|name| name.split_once("::{{"))
-        .map(|(test, _)| test)
-        .expect("a closure of a test");
-    if env::var(CASE).is_ok_and(|case| case == test) {
-        let outcome = std::panic::catch_unwind(case);
-        std::process::exit(if outcome.is_ok() { PASSED } else { 1 });
-    }
-    let mut command = Command::new(env::current_exe().unwrap());
-    for (name, _) in env::vars_os() {
-        let is_ours = ["OTEL_", "RUST_LOG"].map(|p| name.to_string_lossy().starts_with(p));
-        if is_ours.contains(&true) {
-            command.env_remove(name);
-        }
-    }
-    let output = command
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CASE, test)
-        .env("NO_COLOR", "1")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+fn alone(variables: &[(&str, &str)], case: impl FnOnce()) -> Output {
+    let output = in_a_process(variables, case);
     assert_eq!(
         output.status.code(),
         Some(PASSED),
@@ -65,6 +41,36 @@ fn alone(variables: &[(&str, &str)], case: impl FnOnce() + UnwindSafe) -> Output
         String::from_utf8_lossy(&output.stderr)
     );
     output
+}
+
+/// As [`alone`], of a case that may end its process in any way: one that panics fails the harness
+/// there, which exits as a `main` that panics does.
+fn in_a_process(variables: &[(&str, &str)], case: impl FnOnce()) -> Output {
+    // `install::module::test::{{closure}}`, and the harness knows `module::test`.
+    let name = type_name_of_val(&case);
+    let test = name
+        .strip_prefix("install::")
+        .and_then(|name| name.split_once("::{{"))
+        .map(|(test, _)| test)
+        .expect("a closure of a test");
+    if env::var(CASE).is_ok_and(|case| case == test) {
+        case();
+        std::process::exit(PASSED);
+    }
+    let mut command = Command::new(env::current_exe().unwrap());
+    for (name, _) in env::vars_os() {
+        let is_ours = ["OTEL_", "RUST_LOG"].map(|p| name.to_string_lossy().starts_with(p));
+        if is_ours.contains(&true) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CASE, test)
+        .env("NO_COLOR", "1")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
 }
 
 fn printed(output: &Output) -> String {

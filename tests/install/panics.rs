@@ -1,0 +1,232 @@
+//! The panic hook: what it counts, and that nothing else changes.
+
+use std::env;
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{self, AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::{Router, routing::get};
+use orderscope::{Telemetry, errors};
+use tower::ServiceExt;
+
+use super::{SOON, alone, block_on, in_a_process, printed};
+
+/// Set in a process that is to install a telemetry.
+const INSTALLS: &str = "ORDERSCOPE_INSTALLS";
+
+fn installed() -> Telemetry {
+    Telemetry::builder("orders").install().unwrap()
+}
+
+/// Panics, those counted as exceptions, and those counted by type.
+#[track_caller]
+fn assert_counted(telemetry: &Telemetry, panics: u64) {
+    let numbers = telemetry.snapshot();
+    let unhandled = [("severity", "ERROR"), ("handled", "false")];
+    let counted = [
+        numbers.counter("orderscope.panics", &[]),
+        numbers.counter("orderscope.exceptions", &unhandled),
+        numbers.counter(
+            "orderscope.exceptions.by_type",
+            &[("exception.type", "panic")],
+        ),
+    ];
+    assert_eq!(counted, [panics; 3]);
+}
+
+/// A hook that counts its calls and prints nothing.
+fn count_calls() -> &'static AtomicU64 {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    panic::set_hook(Box::new(|_| {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }));
+    &CALLS
+}
+
+/// Puts the standard hook back, so that a failed assertion of the case is printed.
+fn print_again() {
+    let _ = panic::take_hook();
+}
+
+fn status_of(telemetry: &Telemetry, handler: fn() -> StatusCode) -> StatusCode {
+    let routes = Router::new().route("/", get(async move || handler()));
+    let app = routes.layer(telemetry.http_layer());
+    let answer = app.oneshot(Request::get("/").body(Body::empty()).unwrap());
+    block_on(answer).unwrap().status()
+}
+
+#[test]
+fn each_panic_is_counted_once_and_the_previous_hook_is_called_once() {
+    alone(&[], || {
+        let calls = count_calls();
+        let telemetry = installed();
+        assert_counted(&telemetry, 0);
+        let text = catch_unwind(|| panic!("order {}", std::hint::black_box(7))).unwrap_err();
+        let number = catch_unwind(|| panic_any(7_u8)).unwrap_err();
+        let thread = thread::spawn(|| panic!("of no request")).join();
+        print_again();
+        assert_eq!(text.downcast_ref::<String>().unwrap(), "order 7");
+        assert_eq!(number.downcast_ref::<u8>(), Some(&7));
+        assert!(thread.is_err());
+        assert_eq!(calls.load(Ordering::SeqCst), 3);
+        assert_counted(&telemetry, 3);
+    });
+}
+
+#[test]
+fn a_panic_amid_another_is_counted_too() {
+    struct Clumsy;
+    impl Drop for Clumsy {
+        fn drop(&mut self) {
+            let _ = catch_unwind(|| panic!("in a destructor"));
+        }
+    }
+    alone(&[], || {
+        let calls = count_calls();
+        let telemetry = installed();
+        let outer = catch_unwind(|| {
+            let _clumsy = Clumsy;
+            panic!("outer")
+        });
+        print_again();
+        assert!(outer.is_err());
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        assert_counted(&telemetry, 2);
+    });
+}
+
+#[test]
+fn a_handler_s_panic_is_counted_once_by_hook_or_layer() {
+    alone(&[], || {
+        let telemetry = installed();
+        let panicked = status_of(&telemetry, || panic!("planted"));
+        assert_eq!(panicked, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_counted(&telemetry, 1);
+        // The hook is not called for this one.
+        let resumed = status_of(&telemetry, || resume_unwind(Box::new("planted")));
+        assert_eq!(resumed, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_counted(&telemetry, 2);
+    });
+}
+
+#[test]
+fn under_a_built_telemetry_the_layer_alone_counts() {
+    alone(&[], || {
+        let telemetry = Telemetry::builder("orders").build().unwrap();
+        let panicked = status_of(&telemetry, || panic!("planted"));
+        assert_eq!(panicked, StatusCode::INTERNAL_SERVER_ERROR);
+        let _ = catch_unwind(|| panic!("nobody's"));
+        assert_counted(&telemetry, 1);
+    });
+}
+
+#[test]
+fn a_handler_s_error_is_counted_by_its_type_once_the_layer_saw_it() {
+    alone(&[], || {
+        let telemetry = Telemetry::builder("orders").build().unwrap();
+        let routes = Router::new().route(
+            "/",
+            get(async || {
+                orderscope::capture_error(&std::fmt::Error);
+                let error = errors::HandlerError::new(&std::fmt::Error);
+                (StatusCode::BAD_GATEWAY, axum::Extension(error))
+            }),
+        );
+        let app = routes.layer(telemetry.http_layer());
+        let answer = app.oneshot(Request::get("/").body(Body::empty()).unwrap());
+        assert_eq!(block_on(answer).unwrap().status(), StatusCode::BAD_GATEWAY);
+        let numbers = telemetry.snapshot();
+        let handled = [("severity", "ERROR"), ("handled", "true")];
+        assert_eq!(numbers.counter("orderscope.exceptions", &handled), 2);
+        let of_type = [("exception.type", "core::fmt::Error")];
+        assert_eq!(
+            numbers.counter("orderscope.exceptions.by_type", &of_type),
+            2
+        );
+    });
+}
+
+#[test]
+fn sixty_four_threads_that_panic_at_once_all_come_to_their_end() {
+    const THREADS: u64 = 64;
+    const EACH: u64 = 200;
+    let output = alone(&[], || {
+        let calls = count_calls();
+        let telemetry = installed();
+        let start = Arc::new(Barrier::new(usize::try_from(THREADS).unwrap()));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let start = Arc::clone(&start);
+                thread::spawn(move || {
+                    start.wait();
+                    let panics = (0..EACH).map(|_| {
+                        let begun = Instant::now();
+                        assert!(catch_unwind(|| panic!("planted")).is_err());
+                        begun.elapsed()
+                    });
+                    panics.collect::<Vec<Duration>>()
+                })
+            })
+            .collect();
+        let took = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap());
+        let mut took: Vec<_> = took.collect();
+        print_again();
+        took.sort_unstable();
+        let (middle, last) = (took[took.len() / 2], took[took.len() - 1]);
+        eprintln!("a panic took {middle:?}, at most {last:?}");
+        assert!(last < SOON, "{last:?}");
+        assert_eq!(calls.load(Ordering::SeqCst), THREADS * EACH);
+        assert_counted(&telemetry, THREADS * EACH);
+    });
+    assert!(printed(&output).contains("a panic took"));
+}
+
+#[test]
+fn a_panic_that_nobody_catches_ends_the_process_as_ever() {
+    let [with, without] = [&[(INSTALLS, "1")][..], &[]].map(|variables| {
+        in_a_process(variables, || {
+            let _telemetry = env::var_os(INSTALLS).map(|_| installed());
+            panic!("planted")
+        })
+    });
+    assert_eq!(with.status.code(), Some(101), "{}", printed(&with));
+    assert_eq!(with.status, without.status);
+    assert_eq!(said(&with), said(&without));
+}
+
+#[test]
+fn a_destructor_that_panics_amid_a_panic_ends_the_process_as_ever() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("planted in a destructor");
+        }
+    }
+    const SIGABRT: i32 = 6;
+    let [with, without] = [&[(INSTALLS, "1")][..], &[]].map(|variables| {
+        in_a_process(variables, || {
+            let _telemetry = env::var_os(INSTALLS).map(|_| installed());
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let _bomb = Bomb;
+                panic!("planted")
+            }));
+        })
+    });
+    assert_eq!(with.status.signal(), Some(SIGABRT), "{}", printed(&with));
+    assert_eq!(with.status, without.status);
+    assert_eq!(said(&with), said(&without));
+}
+
+/// How often the words of the panics were printed.
+fn said(output: &std::process::Output) -> [usize; 2] {
+    let text = printed(output);
+    ["planted", "panicked at"].map(|words| text.matches(words).count())
+}
