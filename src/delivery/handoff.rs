@@ -4,7 +4,7 @@
 use crate::records::{Priority, Record, Signal};
 use crossbeam_utils::CachePadded;
 use std::{
-    hint, mem,
+    mem,
     sync::{
         Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -95,11 +95,14 @@ impl Handoff {
     /// one that panics. `false`: every shard was taken, and the record is lost, counted as one that
     /// found no room.
     pub(crate) fn offer_without_waiting(&self, record: Record, fields: &[u8]) -> bool {
-        // A shard is held for a fraction of a microsecond, unless its holder lost the processor.
-        const ROUNDS: usize = 32;
+        // A shard is held for a fraction of a microsecond, unless its holder lost the processor:
+        // then it may have this one.
+        const ROUNDS: usize = 16;
         let mine = shard_of_this_thread();
         let free = (0..ROUNDS * self.shards.len()).find_map(|next| {
-            hint::spin_loop();
+            if next > 0 && next % self.shards.len() == 0 {
+                thread::yield_now();
+            }
             match self.shards[mine.wrapping_add(next) % self.shards.len()].try_lock() {
                 Ok(shard) => Some(shard),
                 Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
