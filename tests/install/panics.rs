@@ -4,9 +4,8 @@ use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{self, AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -156,37 +155,27 @@ fn a_handler_s_error_is_counted_by_its_type_once_the_layer_saw_it() {
 fn sixty_four_threads_that_panic_at_once_all_come_to_their_end() {
     const THREADS: u64 = 64;
     const EACH: u64 = 200;
-    let output = alone(&[], || {
+    alone(&[], || {
         let calls = count_calls();
         let telemetry = installed();
         let start = Arc::new(Barrier::new(usize::try_from(THREADS).unwrap()));
-        let threads: Vec<_> = (0..THREADS)
-            .map(|_| {
-                let start = Arc::clone(&start);
-                thread::spawn(move || {
-                    start.wait();
-                    let panics = (0..EACH).map(|_| {
-                        let begun = Instant::now();
-                        assert!(catch_unwind(|| panic!("planted")).is_err());
-                        begun.elapsed()
-                    });
-                    panics.collect::<Vec<Duration>>()
-                })
-            })
-            .collect();
-        let took = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap());
-        let mut took: Vec<_> = took.collect();
+        let (ended, ends) = mpsc::channel();
+        for _ in 0..THREADS {
+            let (start, ended) = (Arc::clone(&start), ended.clone());
+            thread::spawn(move || {
+                start.wait();
+                let caught = (0..EACH).filter(|_| catch_unwind(|| panic!("planted")).is_err());
+                ended.send(caught.count()).unwrap();
+            });
+        }
+        for _ in 0..THREADS {
+            let caught = ends.recv_timeout(SOON);
+            assert_eq!(caught.map(|caught| caught as u64), Ok(EACH));
+        }
         print_again();
-        took.sort_unstable();
-        let (middle, last) = (took[took.len() / 2], took[took.len() - 1]);
-        eprintln!("a panic took {middle:?}, at most {last:?}");
-        assert!(last < SOON, "{last:?}");
         assert_eq!(calls.load(Ordering::SeqCst), THREADS * EACH);
         assert_counted(&telemetry, THREADS * EACH);
     });
-    assert!(printed(&output).contains("a panic took"));
 }
 
 #[test]

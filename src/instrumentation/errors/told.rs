@@ -179,13 +179,16 @@ impl Chain {
 
 impl fmt::Write for Chain {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.room.saturating_sub(self.text.len());
-        let fits = &text[..text.floor_char_boundary(room)];
-        self.text.push_str(fits);
-        match fits.len() == text.len() {
-            true => Ok(()),
-            false => Err(fmt::Error),
+        let mut room = self.room.saturating_sub(self.text.len());
+        if text.len() <= room {
+            self.text.push_str(text);
+            return Ok(());
         }
+        while !text.is_char_boundary(room) {
+            room -= 1;
+        }
+        self.text.push_str(&text[..room]);
+        Err(fmt::Error)
     }
 }
 
