@@ -19,7 +19,7 @@ pub(crate) use {
 use crate::{
     ids::SpanContext,
     pipeline::{self, Pipeline},
-    records::Fields,
+    records::{Fields, read},
     semconv,
 };
 use std::cell::RefCell;
@@ -71,6 +71,25 @@ pub(crate) fn describe(fields: &mut Fields) {
         }
         if let Some(identity) = &request.identity {
             identity.describe(fields);
+        }
+    });
+}
+
+/// As [`describe`], for a record whose fields say some of it already: what they say stands.
+pub(crate) fn describe_beside(fields: &mut Fields) {
+    let known = [semconv::HTTP_ROUTE, semconv::USER_ID, semconv::SESSION_ID];
+    let is_said = known.map(|name| read(fields.as_bytes()).any(|(said, _)| said == name));
+    let _ = with_request(|request| {
+        let identity = request.identity.as_deref();
+        let values = [
+            request.route,
+            identity.and_then(Identity::user),
+            identity.and_then(Identity::session),
+        ];
+        for ((name, value), is_said) in known.into_iter().zip(values).zip(is_said) {
+            if let Some(value) = value.filter(|_| !is_said) {
+                fields.word(name, value);
+            }
         }
     });
 }

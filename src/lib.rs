@@ -89,4 +89,8 @@ struct Readme;
 pub use error::Error;
 pub use errors::capture_error;
 pub use instrumentation::{errors, http};
+pub use instrumentation::{
+    events::{self, track_event},
+    http,
+};
 pub use telemetry::Telemetry;

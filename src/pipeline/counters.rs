@@ -29,6 +29,11 @@ impl Counters {
         let exceptions = registry.counter(&errors::EXCEPTIONS);
         let by_type = registry.counter(&errors::EXCEPTIONS_BY_TYPE);
         let events_refused = registry.counter(&events::EVENTS_REFUSED);
+        let events_refused = CountersByValue::new(events_refused, semconv::REASON);
+        // So that they are there, at 0, before the first.
+        for reason in ["empty_id", "unknown_currency"] {
+            events_refused.get(reason);
+        }
         Self {
             log_records: Severity::ALL
                 .map(|severity| log_records.kept(&[(semconv::SEVERITY, severity.text())])),
@@ -41,7 +46,7 @@ impl Counters {
             exceptions_by_type: CountersByValue::new(by_type, semconv::EXCEPTION_TYPE),
             panics: registry.counter(&errors::PANICS).kept(&[]),
             events: CountersByValue::new(registry.counter(&events::EVENTS), semconv::EVENT),
-            events_refused: CountersByValue::new(events_refused, semconv::REASON),
+            events_refused,
         }
     }
 
