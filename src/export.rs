@@ -15,6 +15,7 @@
 mod destination;
 mod memory;
 pub(crate) mod otlp;
+pub(crate) mod opentelemetry;
 pub(crate) mod prometheus;
 mod temporality;
 

@@ -78,7 +78,7 @@ mod worker;
 /// The facade crates, in the versions that orderscope was built with: what is recorded through
 /// another major version does not arrive here.
 pub mod reexport {
-    pub use ::metrics;
+    pub use ::{metrics, opentelemetry};
 }
 
 /// Compiles the program of the README.

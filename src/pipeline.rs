@@ -136,9 +136,14 @@ impl Pipeline {
     #[inline]
     pub(crate) fn count_truncated(&self, fields: &Fields) {
         if fields.truncated() > 0 {
-            self.truncated_in_records
-                .fetch_add(fields.truncated(), Ordering::Relaxed);
+            self.count_truncated_values(fields.truncated());
         }
+    }
+
+    /// Counts values of a record that somebody else wrote.
+    pub(crate) fn count_truncated_values(&self, count: u64) {
+        self.truncated_in_records
+            .fetch_add(count, Ordering::Relaxed);
     }
 
     /// What the telemetry refused, cut or could not hold, as metrics.

@@ -1,9 +1,9 @@
 //! Sums: sharded integers, and sums that somebody else keeps and we read.
 
-use super::shards;
+use super::{shards, shared::Shared};
 use crossbeam_utils::CachePadded;
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -75,17 +75,41 @@ impl UpDownCounter {
     }
 }
 
-/// A sum that the operating system keeps; set at collection, never added to.
-#[derive(Debug, Default)]
-pub(crate) struct ObservedCounter(AtomicU64);
+/// A sum in floating point: one that the operating system keeps and we read, or one of fractions.
+#[derive(Debug)]
+pub(crate) struct ObservedCounter {
+    bits: AtomicU64,
+    shared: Arc<Shared>,
+}
 
 impl ObservedCounter {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            bits: AtomicU64::new(0.0_f64.to_bits()),
+            shared,
+        }
+    }
+
+    /// NaN and infinities are refused and counted.
     pub(crate) fn set(&self, to: f64) {
-        self.0.store(to.to_bits(), Ordering::Relaxed);
+        if self.shared.accepts(to) {
+            self.bits.store(to.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// As [`set`](Self::set); what is negative adds nothing.
+    pub(crate) fn add(&self, by: f64) {
+        if self.shared.accepts(by) {
+            let add = |bits| Some((f64::from_bits(bits) + by.max(0.0)).min(f64::MAX).to_bits());
+            // Never an error: there is always a sum.
+            let _ = self
+                .bits
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        }
     }
 
     pub(crate) fn read(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
+        f64::from_bits(self.bits.load(Ordering::Relaxed))
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) struct Instrument {
     pub(crate) family: Box<str>,
     pub(crate) kind: Kind,
     pub(crate) unit: Unit,
-    /// Of the `metrics` facade, not of the catalog.
+    /// Of somebody else's, not of the catalog.
     pub(super) is_foreign: bool,
     description: Mutex<Arc<str>>,
     shape: Shape,
@@ -218,7 +218,9 @@ impl Instrument {
         let shared = || Arc::clone(&self.shared);
         match &self.shape {
             Shape::Counter => Storage::Counter(Arc::new(Counter::new())),
-            Shape::ObservedCounter => Storage::ObservedCounter(Arc::default()),
+            Shape::ObservedCounter => {
+                Storage::ObservedCounter(Arc::new(ObservedCounter::new(shared())))
+            }
             Shape::UpDownCounter => Storage::UpDownCounter(Arc::new(UpDownCounter::new())),
             Shape::Gauge => Storage::Gauge(Arc::new(Gauge::new(shared()))),
             Shape::Histogram(edges) => {
@@ -314,7 +316,9 @@ macro_rules! stored {
 }
 
 stored!(Counter, |_| Counter::new());
-stored!(ObservedCounter, |_| ObservedCounter::default());
+stored!(ObservedCounter, |shared| ObservedCounter::new(Arc::clone(
+    shared
+)));
 stored!(UpDownCounter, |_| UpDownCounter::new());
 stored!(Gauge, |shared| Gauge::new(Arc::clone(shared)));
 stored!(Histogram, |shared| {

@@ -1,15 +1,8 @@
 //! The `metrics` facade's recorder over our storage: any `metrics::counter!` of the process.
 
 use super::{
-    counter::Counter,
-    descriptor::{Kind, Unit},
-    gauge::Gauge,
-    histogram::Histogram,
-    insert_only::InsertOnlyMap,
-    instrument::{Room, Stored},
-    labels::cut,
-    naming,
-    registry::{Refusal, Refused, Registry},
+    counter::Counter, descriptor::Unit, foreign::Form, gauge::Gauge, histogram::Histogram,
+    insert_only::InsertOnlyMap, instrument::Stored, labels::cut, naming, registry::Registry,
 };
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
 use std::{
@@ -53,11 +46,11 @@ impl Recorder {
         }
     }
 
-    fn find<T: Stored>(&self, remembered: &Remembered<T>, key: &Key, kind: Kind) -> Option<Arc<T>> {
+    fn find<T: Stored>(&self, remembered: &Remembered<T>, key: &Key, form: Form) -> Option<Arc<T>> {
         let hash = key.get_hash();
         match remembered.get(hash, |known| is_same(known, key)) {
             Some(handle) => handle.clone(),
-            None => self.register(remembered, hash, key, kind),
+            None => self.register(remembered, hash, key, &form),
         }
     }
 
@@ -67,35 +60,20 @@ impl Recorder {
         remembered: &Remembered<T>,
         hash: u64,
         key: &Key,
-        kind: Kind,
+        form: &Form,
     ) -> Option<Arc<T>> {
         let described = || self.take_description(key.name());
         let labels = key.labels().map(|label| (label.key(), label.value()));
         let found = self
             .registry
-            .foreign(key.name(), kind, described)
-            .and_then(|instrument| match instrument.series(labels, Room::Capped) {
-                Ok(series) => Ok((instrument, series)),
-                Err(_) => Err(self.registry.refuse(key.name(), Refusal::ReservedLabel)),
-            });
-        // No lock is held here: whoever reads the warning may record a metric of its own.
-        if let Err(Refused {
-            refusal,
-            is_new: true,
-        }) = found
-        {
-            let (metric, reason) = (key.name(), refusal.reason());
-            tracing::warn!(
-                metric,
-                reason,
-                "an instrument was refused, and records nothing"
-            );
-        }
-        let (handle, is_without_number) = match &found {
-            Ok((instrument, series)) => (
-                T::of(&series.storage).cloned(),
-                instrument.is_overflow(series),
-            ),
+            .foreign::<T>(key.name(), form, described)
+            .and_then(|instrument| instrument.find(labels));
+        // No lock is held here.
+        let _ = found
+            .as_ref()
+            .inspect_err(|refused| refused.warn(key.name()));
+        let (handle, is_without_number) = match found {
+            Ok(found) => (Some(found.series), found.is_overflow),
             Err(_) => (None, false),
         };
         // What is remembered is bounded, in number and here in bytes.
@@ -178,17 +156,17 @@ impl metrics::Recorder for Recorder {
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
-        self.find(&self.counters, key, Kind::Counter)
+        self.find(&self.counters, key, Form::Counter)
             .map_or_else(metrics::Counter::noop, metrics::Counter::from_arc)
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> metrics::Gauge {
-        self.find(&self.gauges, key, Kind::Gauge)
+        self.find(&self.gauges, key, Form::Gauge)
             .map_or_else(metrics::Gauge::noop, metrics::Gauge::from_arc)
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> metrics::Histogram {
-        self.find(&self.histograms, key, Kind::Histogram)
+        self.find(&self.histograms, key, Form::Histogram(None))
             .map_or_else(metrics::Histogram::noop, metrics::Histogram::from_arc)
     }
 }

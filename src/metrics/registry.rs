@@ -2,7 +2,8 @@
 
 use super::{
     counter::{Counter, ObservedCounter, UpDownCounter},
-    descriptor::{Descriptor, Kind, Unit},
+    descriptor::{Descriptor, Unit},
+    foreign::Form,
     gauge::Gauge,
     histogram::{Edges, Histogram, Scale},
     instrument::{Budget, Declaration, Family, Instrument, Shape, lock},
@@ -24,7 +25,7 @@ use std::{
 pub(crate) struct Limits {
     /// Attribute sets of one instrument.
     pub(crate) series: usize,
-    /// Instruments that the `metrics` facade may register.
+    /// Instruments that others may register.
     pub(crate) instruments: usize,
     /// Bytes over all series.
     pub(crate) bytes: usize,
@@ -43,7 +44,7 @@ impl Default for Limits {
     }
 }
 
-/// Why an instrument of the `metrics` facade was refused.
+/// Why an instrument of somebody else's was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NameCollision,
@@ -78,7 +79,7 @@ pub(super) struct Refused {
     pub(super) is_new: bool,
 }
 
-type Observer = Box<dyn Fn() + Send + Sync>;
+type Observer = Arc<dyn Fn() + Send + Sync>;
 
 /// All instruments of one telemetry.
 pub(crate) struct Registry {
@@ -169,13 +170,14 @@ impl Registry {
         instrument
     }
 
-    /// An instrument of the `metrics` facade, registered when it is first met.
-    pub(super) fn foreign(
+    /// An instrument of somebody else's, registered when it is first met.
+    pub(super) fn foreign_by_name(
         &self,
         name: &str,
-        kind: Kind,
+        form: &Form,
         described: impl FnOnce() -> (Unit, Box<str>),
     ) -> Result<Arc<Instrument>, Refused> {
+        let kind = form.kind();
         let mut names = lock(&self.names);
         if let Some(known) = names.by_name.get(name) {
             // The catalog's own instruments are ours alone to record into.
@@ -192,13 +194,14 @@ impl Registry {
         }
         let (unit, description) = described();
         let family = naming::family(name, kind, unit);
+        let configured = self.limits.edges.get(name).map(Vec::as_slice);
         let instrument = self.instrument(Declaration {
             name,
             family: &family,
             kind,
             unit,
             description: &description,
-            shape: self.foreign_shape(name, kind, unit),
+            shape: form.shape(configured, unit),
             is_foreign: true,
         });
         if names.claim(&instrument).is_err() {
@@ -206,20 +209,6 @@ impl Registry {
         }
         names.foreign += 1;
         Ok(instrument)
-    }
-
-    fn foreign_shape(&self, name: &str, kind: Kind, unit: Unit) -> Shape {
-        match kind {
-            Kind::Counter => Shape::Counter,
-            Kind::Gauge | Kind::UpDownCounter => Shape::Gauge,
-            Kind::Histogram => {
-                let edges = match self.limits.edges.get(name) {
-                    Some(edges) => edges.clone(),
-                    None => default_edges(unit),
-                };
-                Shape::Histogram(Arc::new(Edges::new(&edges, Scale::Float)))
-            }
-        }
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<Instrument>> {
@@ -252,12 +241,14 @@ impl Registry {
 
     /// `observer` runs before each collection and sets what it watches.
     pub(crate) fn observe(&self, observer: impl Fn() + Send + Sync + 'static) {
-        lock(&self.observers).push(Box::new(observer));
+        lock(&self.observers).push(Arc::new(observer));
     }
 
     /// Lets the observers look, and returns every instrument, in the order of their families.
     pub(crate) fn collect(&self) -> Vec<Arc<Instrument>> {
-        for observer in lock(&self.observers).iter() {
+        // Copied out: an observer of the application's may register an instrument.
+        let observers = lock(&self.observers).clone();
+        for observer in observers {
             observer();
         }
         lock(&self.names).instruments.values().cloned().collect()
@@ -330,8 +321,8 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Edges for histograms of the `metrics` facade, by their described unit.
-fn default_edges(unit: Unit) -> Vec<f64> {
+/// Edges for histograms of others that ask for none, by their unit.
+pub(super) fn default_edges(unit: Unit) -> Vec<f64> {
     // As of requests.
     const SECONDS: [f64; 16] = [
         0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0,
@@ -361,17 +352,17 @@ mod tests {
         Registry::new(limits, Clock::system())
     }
 
-    fn foreign(registry: &Registry, name: &str, kind: Kind) -> Result<Arc<Instrument>, Refusal> {
-        let foreign = registry.foreign(name, kind, || (Unit::NONE, Box::default()));
+    fn foreign(registry: &Registry, name: &str, form: Form) -> Result<Arc<Instrument>, Refusal> {
+        let foreign = registry.foreign_by_name(name, &form, || (Unit::NONE, Box::default()));
         foreign.map_err(|refused| refused.refusal)
     }
 
     #[test]
     fn names_that_collide_after_sanitising_are_refused_once_each() {
         let registry = registry(Limits::default());
-        assert!(foreign(&registry, "orders.placed", Kind::Counter).is_ok());
+        assert!(foreign(&registry, "orders.placed", Form::Counter).is_ok());
         for _ in 0..3 {
-            let refused = foreign(&registry, "orders_placed", Kind::Counter);
+            let refused = foreign(&registry, "orders_placed", Form::Counter);
             assert_eq!(refused.unwrap_err(), Refusal::NameCollision);
         }
         assert_eq!(registry.refusals()[0], ("name_collision", 1));
@@ -380,14 +371,14 @@ mod tests {
     #[test]
     fn a_name_is_refused_that_another_metrics_sample_has() {
         let registry = registry(Limits::default());
-        assert!(foreign(&registry, "wait", Kind::Histogram).is_ok());
-        for (name, kind) in [
-            ("wait.count", Kind::Gauge),
-            ("wait", Kind::Counter),
-            ("target.info", Kind::Gauge),
+        assert!(foreign(&registry, "wait", Form::Histogram(None)).is_ok());
+        for (name, form) in [
+            ("wait.count", Form::Gauge),
+            ("wait", Form::Counter),
+            ("target.info", Form::Gauge),
         ] {
             assert_eq!(
-                foreign(&registry, name, kind).unwrap_err(),
+                foreign(&registry, name, form).unwrap_err(),
                 Refusal::NameCollision
             );
         }
@@ -399,7 +390,7 @@ mod tests {
         registry
             .counter(&Descriptor::counter("ours", Unit::NONE, ""))
             .with(&[]);
-        let refused = foreign(&registry, "ours", Kind::Counter);
+        let refused = foreign(&registry, "ours", Form::Counter);
         assert_eq!(refused.unwrap_err(), Refusal::NameCollision);
     }
 
