@@ -1,8 +1,16 @@
 //! The `metrics` facade's recorder over our storage: any `metrics::counter!` of the process.
 
 use super::{
-    counter::Counter, descriptor::Unit, foreign::Form, gauge::Gauge, histogram::Histogram,
-    insert_only::InsertOnlyMap, instrument::Stored, labels::cut, naming, registry::Registry,
+    counter::Counter,
+    descriptor::Unit,
+    foreign::Form,
+    gauge::Gauge,
+    histogram::Histogram,
+    insert_only::InsertOnlyMap,
+    instrument::Stored,
+    labels::cut,
+    naming,
+    registry::{DESCRIPTION_LIMIT, Registry},
 };
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
 use std::{
@@ -11,8 +19,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The longest description that is kept, in bytes.
-const DESCRIPTION_LIMIT: usize = 1024;
 /// Label sets of each kind, as written at the call, whose series are found without a lock.
 const REMEMBERED: usize = 8_192;
 /// The longest of them, in bytes; a longer one is looked up each time.

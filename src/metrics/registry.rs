@@ -7,6 +7,7 @@ use super::{
     gauge::Gauge,
     histogram::{Edges, Histogram, Scale},
     instrument::{Budget, Declaration, Family, Instrument, Shape, lock},
+    labels::cut,
     naming,
     shared::Shared,
 };
@@ -19,6 +20,9 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+
+/// The longest description of an instrument of somebody else's that is kept, in bytes.
+pub(super) const DESCRIPTION_LIMIT: usize = 1024;
 
 /// The bounds of a registry.
 #[derive(Clone, Debug)]
@@ -200,7 +204,7 @@ impl Registry {
             family: &family,
             kind,
             unit,
-            description: &description,
+            description: cut(&description, DESCRIPTION_LIMIT),
             shape: form.shape(configured, unit),
             is_foreign: true,
         });

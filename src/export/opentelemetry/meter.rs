@@ -22,9 +22,6 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-/// The longest description that is kept, in bytes.
-const DESCRIPTION_LIMIT: usize = 1_024;
-
 /// Makes the meters of libraries.
 #[derive(Clone, Debug)]
 pub(crate) struct MeterProvider {
@@ -76,9 +73,8 @@ impl Instruments {
         } = described;
         let describe = || {
             let description = description.unwrap_or_default();
-            let end = description.floor_char_boundary(DESCRIPTION_LIMIT);
             let unit = unit.map_or(Unit::NONE, Unit::from_ucum);
-            (unit, Box::from(&description[..end]))
+            (unit, Box::from(&*description))
         };
         let instrument: Option<Foreign<T>> =
             self.registry.foreign_instrument(&name, form, describe);

@@ -48,12 +48,16 @@ impl<T: Stored> SeriesByAttributes<T> {
             return;
         };
         let hash = FxBuildHasher.hash_one(attributes);
-        match self.known.get(hash, |known| **known == *attributes) {
-            Some(series) => series.as_deref().map_or((), measure),
+        let registered;
+        let series = match self.known.get(hash, |known| **known == *attributes) {
+            Some(known) => known,
             None => {
-                let series = self.register(instrument, hash, attributes);
-                series.as_deref().map_or((), measure);
+                registered = self.register(instrument, hash, attributes);
+                &registered
             }
+        };
+        if let Some(series) = series {
+            measure(series);
         }
     }
 

@@ -115,7 +115,10 @@ impl Cleaning<'_> {
     fn text(&mut self, text: &mut String, limit: usize) {
         if text.len() > limit {
             self.truncated += 1;
-            text.truncate(text.floor_char_boundary(limit));
+            // `str::floor_char_boundary` is younger than our `rust-version`.
+            let mut ends = (0..=limit).rev();
+            let end = ends.find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
         }
         if let Cow::Owned(masked) = redaction::text(text) {
             *text = masked;
