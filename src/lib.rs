@@ -88,9 +88,6 @@ struct Readme;
 
 pub use error::Error;
 pub use errors::capture_error;
-pub use instrumentation::{errors, http};
-pub use instrumentation::{
-    events::{self, track_event},
-    http,
-};
+pub use events::track_event;
+pub use instrumentation::{errors, events, http};
 pub use telemetry::Telemetry;
