@@ -1,7 +1,7 @@
 //! The one error of the crate: what [`build()`](crate::telemetry::Builder::build) and
 //! [`install()`](crate::telemetry::Builder::install) can refuse. Recording never returns an error.
 
-use std::{error, fmt, io, net::SocketAddr};
+use std::{error, fmt, io, net::SocketAddr, path::PathBuf};
 
 /// Why a [`Telemetry`](crate::Telemetry) could not be built or installed.
 ///
@@ -25,6 +25,10 @@ enum Kind {
         source: io::Error,
     },
     Worker {
+        source: io::Error,
+    },
+    LogFile {
+        directory: PathBuf,
         source: io::Error,
     },
 }
@@ -63,6 +67,10 @@ impl Error {
         Self(Box::new(Kind::Worker { source }))
     }
 
+    pub(crate) fn log_file(directory: PathBuf, source: io::Error) -> Self {
+        Self(Box::new(Kind::LogFile { directory, source }))
+    }
+
     /// A setting, from a call or from the environment, has a value that is not accepted.
     pub fn is_configuration(&self) -> bool {
         matches!(*self.0, Kind::Configuration { .. })
@@ -77,10 +85,13 @@ impl Error {
         )
     }
 
-    /// The operating system refused a socket or a thread; [`source()`](error::Error::source) says
+    /// The operating system refused a socket, a thread or a file; [`source()`](error::Error::source) says
     /// why.
     pub fn is_io(&self) -> bool {
-        matches!(*self.0, Kind::Listener { .. } | Kind::Worker { .. })
+        matches!(
+            *self.0,
+            Kind::Listener { .. } | Kind::Worker { .. } | Kind::LogFile { .. }
+        )
     }
 }
 
@@ -144,6 +155,14 @@ impl fmt::Display for Error {
                     "the telemetry worker's thread could not be started: {source}"
                 )
             }
+            Kind::LogFile { directory, source } => {
+                write!(
+                    f,
+                    "the log file cannot be written in {}: {source}. Choose a directory that this \
+                     process may write to, or leave the lines on stderr",
+                    directory.display()
+                )
+            }
         }
     }
 }
@@ -158,7 +177,9 @@ impl fmt::Debug for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &*self.0 {
-            Kind::Listener { source, .. } | Kind::Worker { source } => Some(source),
+            Kind::Listener { source, .. }
+            | Kind::Worker { source }
+            | Kind::LogFile { source, .. } => Some(source),
             _ => None,
         }
     }

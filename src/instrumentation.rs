@@ -3,5 +3,6 @@
 pub mod errors;
 pub mod events;
 pub mod http;
-pub(crate) mod logs;
+pub mod logs;
 pub(crate) mod process;
+pub mod tracing_layer;

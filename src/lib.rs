@@ -81,6 +81,12 @@ pub mod reexport {
     pub use ::{metrics, opentelemetry};
 }
 
+/// What the macros need in a crate that depends on orderscope alone.
+#[doc(hidden)]
+pub mod __private {
+    pub use tracing;
+}
+
 /// Compiles the program of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -90,4 +96,5 @@ pub use error::Error;
 pub use errors::capture_error;
 pub use events::track_event;
 pub use instrumentation::{errors, events, http};
+pub use instrumentation::{http, logs, tracing_layer};
 pub use telemetry::Telemetry;

@@ -4,9 +4,14 @@
 //! A record is compact while the code that it speaks of waits: numbers, static words, and the bytes
 //! of its [`Fields`]. What a wire wants is made of it on the worker.
 
+mod event;
 mod fields;
+mod levels;
 
 pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, read};
+pub(crate) use event::{CRITICAL, REQUEST_TARGET, Written, unless_too_deep};
+pub(crate) use fields::{Fields, Limits, MESSAGE, Value, overlay, read};
+pub use levels::Levels;
 
 use crate::{
     ids::{SpanContext, SpanId},

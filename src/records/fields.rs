@@ -288,6 +288,23 @@ pub(crate) fn read(mut bytes: &[u8]) -> impl Iterator<Item = (&str, Value<'_>)> 
     })
 }
 
+/// Puts the fields `newer` in the place of those of the same names in `older`.
+pub(crate) fn overlay(older: &mut Vec<u8>, newer: &[u8]) {
+    let is_replaced = |name: &str| read(newer).any(|(newer, _)| newer == name);
+    if read(older).any(|(name, _)| is_replaced(name)) {
+        let mut kept = Vec::with_capacity(older.len() + newer.len());
+        let mut rest = older.as_slice();
+        while let Some(((name, _), after)) = split(rest) {
+            if !is_replaced(name) {
+                kept.extend_from_slice(&rest[..rest.len() - after.len()]);
+            }
+            rest = after;
+        }
+        *older = kept;
+    }
+    older.extend_from_slice(newer);
+}
+
 fn split(bytes: &[u8]) -> Option<((&str, Value<'_>), &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
@@ -378,6 +395,23 @@ mod tests {
                 ("nested", Value::Text("1"))
             ]
         );
+    }
+
+    #[test]
+    fn a_later_value_takes_the_place_of_an_earlier_one_of_the_same_name() {
+        let row = |compose: &dyn Fn(&mut Fields)| composed(Limits::default(), compose).0;
+        let mut fields = row(&|fields| {
+            fields.integer("same", 1);
+            fields.word("other", "stays");
+        });
+        overlay(&mut fields, &row(&|fields| fields.word("same", "two")));
+        overlay(&mut fields, &row(&|fields| fields.boolean("new", true)));
+        let expected = [
+            ("other", Value::Text("stays")),
+            ("same", Value::Text("two")),
+            ("new", Value::Boolean(true)),
+        ];
+        assert!(read(&fields).eq(expected));
     }
 
     #[test]

@@ -1,0 +1,296 @@
+//! Lines in files that roll. Who logs never waits for the disk: it leaves the line in memory, and
+//! the worker writes what has come.
+
+use crate::{error::Error, worker::Worker};
+use std::{
+    fs,
+    io::{self, Write as _},
+    mem,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    task, time,
+};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+
+/// Bytes that wait for the disk.
+const CAPACITY: usize = 4 * 1024 * 1024;
+/// So much of it wakes the worker before its time.
+const ENOUGH_TO_WAKE: usize = CAPACITY / 8;
+/// The longest that a line waits while the disk keeps up.
+const PAUSE: Duration = Duration::from_millis(200);
+const KEPT_FILES: usize = 14;
+
+/// A log file that begins anew each day or hour, `prefix.2026-11-23.log` or
+/// `prefix.2026-11-23-07.log`, in UTC.
+///
+/// Lines wait at most a fifth of a second, in at most 4 MiB of memory, for the telemetry's own
+/// thread to write them: who logs never waits for the disk. A line that finds no room, or cannot be
+/// written, is counted as dropped for the destination `log_file`; `shutdown` writes what is left.
+///
+/// ```
+/// use orderscope::logs::LogFile;
+///
+/// let file = LogFile::daily("/var/log/food", "orders").keep(30);
+/// # drop(file);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is written before a telemetry is installed with it"]
+pub struct LogFile {
+    directory: PathBuf,
+    prefix: String,
+    rotation: Rotation,
+    kept: usize,
+}
+
+impl LogFile {
+    /// A file for each day.
+    pub fn daily(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
+        Self::rolling(directory, prefix, Rotation::DAILY)
+    }
+
+    /// A file for each hour.
+    pub fn hourly(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
+        Self::rolling(directory, prefix, Rotation::HOURLY)
+    }
+
+    /// One file for good, `prefix.log`: it grows until somebody else sees to it.
+    pub fn never(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
+        Self::rolling(directory, prefix, Rotation::NEVER)
+    }
+
+    fn rolling(
+        directory: impl Into<PathBuf>,
+        prefix: impl Into<String>,
+        rotation: Rotation,
+    ) -> Self {
+        Self {
+            directory: directory.into(),
+            prefix: prefix.into(),
+            rotation,
+            kept: KEPT_FILES,
+        }
+    }
+
+    /// How many files are kept, the current one included; the oldest are deleted as new ones begin.
+    /// At least 1. Default: 14. Counted are the files in the directory whose names begin with the
+    /// prefix and end in `.log`: give each service a prefix that begins no other's.
+    pub fn keep(mut self, files: usize) -> Self {
+        self.kept = files.max(1);
+        self
+    }
+
+    /// Makes the directory where there is none, and the first file.
+    pub(crate) fn open(&self) -> Result<OpenFile, Error> {
+        let refused = |source| Error::log_file(self.directory.clone(), source);
+        if self.prefix.is_empty() || self.prefix.contains(['/', '\\', '\0']) {
+            let accepted = "a name such as `orders`, without a slash";
+            return Err(Error::configuration(
+                "the prefix of the log file",
+                &self.prefix,
+                accepted,
+            ));
+        }
+        fs::create_dir_all(&self.directory).map_err(refused)?;
+        let mut builder = RollingFileAppender::builder()
+            .rotation(self.rotation.clone())
+            .filename_prefix(&self.prefix)
+            .filename_suffix("log");
+        if self.rotation != Rotation::NEVER {
+            builder = builder.max_log_files(self.kept);
+        }
+        let appender = builder.build(&self.directory).map_err(|error| {
+            // Its own words, and those of the system beneath them.
+            let cause = std::error::Error::source(&error);
+            let system = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+            refused(match system {
+                Some(system) => io::Error::new(system.kind(), system.to_string()),
+                None => io::Error::other(error),
+            })
+        })?;
+        Ok(OpenFile {
+            buffer: Arc::new(Buffer::new(CAPACITY)),
+            file: Arc::new(Mutex::new(appender)),
+        })
+    }
+}
+
+/// A log file whose lines wait in memory until [`settle`](Self::settle).
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    buffer: Arc<Buffer>,
+    file: Arc<Mutex<RollingFileAppender>>,
+}
+
+impl OpenFile {
+    /// Where lines are left.
+    pub(crate) fn buffer(&self) -> Arc<Buffer> {
+        Arc::clone(&self.buffer)
+    }
+
+    /// Has the worker write from here on; when it stops, what is left is written, and later lines
+    /// are dropped.
+    pub(crate) fn settle(&self, worker: &Worker) {
+        let (buffer, file) = (self.buffer(), Arc::clone(&self.file));
+        worker.settle(move |stop| write_all(Arc::clone(&buffer), Arc::clone(&file), stop));
+    }
+}
+
+/// Lines that wait for the disk.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    held: Mutex<Held>,
+    capacity: usize,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    lines: u64,
+    is_closed: bool,
+    counts: LineCounts,
+}
+
+/// What became of the lines of a file: what was accepted is the sum of the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LineCounts {
+    pub(crate) accepted: u64,
+    pub(crate) written: u64,
+    /// Dropped for want of room.
+    pub(crate) queue_full: u64,
+    /// Dropped because the disk refused them.
+    pub(crate) failed: u64,
+    /// Dropped because the telemetry was shut down.
+    pub(crate) after_shutdown: u64,
+    /// In memory, or on their way to the disk.
+    pub(crate) held: u64,
+}
+
+impl Buffer {
+    fn new(capacity: usize) -> Self {
+        Self {
+            held: Mutex::default(),
+            capacity,
+            filled: Notify::new(),
+        }
+    }
+
+    pub(super) fn push(&self, line: &[u8]) {
+        if self.leave(&mut self.lock(), line) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Whether the worker is to be woken.
+    fn leave(&self, held: &mut Held, line: &[u8]) -> bool {
+        held.counts.accepted += 1;
+        if held.is_closed {
+            held.counts.after_shutdown += 1;
+            return false;
+        }
+        let (before, after) = (held.bytes.len(), held.bytes.len() + line.len());
+        if after > self.capacity {
+            held.counts.queue_full += 1;
+            return false;
+        }
+        held.bytes.extend_from_slice(line);
+        held.lines += 1;
+        held.counts.held += 1;
+        let enough = ENOUGH_TO_WAKE.min(self.capacity / 2);
+        before < enough && after >= enough
+    }
+
+    /// Has what waits written soon.
+    pub(crate) fn wake(&self) {
+        self.filled.notify_one();
+    }
+
+    pub(crate) fn counts(&self) -> LineCounts {
+        self.lock().counts
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what waits, and leaves `empty` in its place.
+    fn take(&self, empty: Vec<u8>) -> (Vec<u8>, u64) {
+        let mut held = self.lock();
+        (
+            mem::replace(&mut held.bytes, empty),
+            mem::take(&mut held.lines),
+        )
+    }
+
+    fn close(&self) {
+        self.lock().is_closed = true;
+    }
+
+    fn conclude(&self, lines: u64, is_written: bool) {
+        let counts = &mut self.lock().counts;
+        counts.held -= lines;
+        match is_written {
+            true => counts.written += lines,
+            false => counts.failed += lines,
+        }
+    }
+}
+
+/// The worker's tenant.
+async fn write_all(
+    buffer: Arc<Buffer>,
+    file: Arc<Mutex<RollingFileAppender>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut memory = Vec::new();
+    let mut is_line_cut = false;
+    loop {
+        tokio::select! {
+            () = buffer.filled.notified() => {}
+            () = time::sleep(PAUSE) => {}
+            _ = stop.wait_for(|stop| *stop) => buffer.close(),
+        }
+        let is_over = *stop.borrow();
+        if is_over {
+            buffer.close();
+        }
+        let (bytes, lines) = buffer.take(mem::take(&mut memory));
+        if lines > 0 {
+            let file = Arc::clone(&file);
+            // The disk may block; the worker has other tenants.
+            let written = task::spawn_blocking(move || {
+                let is_written = write(&file, is_line_cut, &bytes).is_ok();
+                (is_written, bytes)
+            });
+            let is_written = match written.await {
+                Ok((is_written, bytes)) => {
+                    memory = bytes;
+                    is_written
+                }
+                Err(_) => false,
+            };
+            is_line_cut = !is_written;
+            buffer.conclude(lines, is_written);
+        } else {
+            memory = bytes;
+        }
+        memory.clear();
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// A write that failed may have left half a line, which must not run into the next.
+fn write(file: &Mutex<RollingFileAppender>, is_line_cut: bool, bytes: &[u8]) -> io::Result<()> {
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_line_cut {
+        file.write_all(b"\n")?;
+    }
+    file.write_all(bytes)?;
+    file.flush()
+}

@@ -1,0 +1,190 @@
+//! The layer that makes records of what `tracing` emits: log records with their severity, and the
+//! spans of the application as children of the request's.
+//!
+//! [`install()`](crate::telemetry::Builder::install) puts it in place. An application that has a
+//! subscriber of its own builds with
+//! [`without_subscriber()`](crate::telemetry::Builder::without_subscriber) and adds the layer to it.
+//! Each layer then reads at levels of its own: a filter belongs to a layer by
+//! [`with_filter`](tracing_subscriber::Layer::with_filter). An `EnvFilter` that is itself added to
+//! the registry decides for every layer, this one included.
+//!
+//! ```
+//! use orderscope::tracing_layer::{Levels, TracingLayer};
+//! use tracing_subscriber::{EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, registry};
+//!
+//! # fn compose(layer: TracingLayer) -> impl tracing::Subscriber {
+//! // `layer` reads INFO and up, whatever the other's filter says.
+//! registry()
+//!     .with(layer.at(Levels::default()))
+//!     .with(fmt::layer().with_filter(EnvFilter::new("warn")))
+//! # }
+//! ```
+//!
+//! # When what is recorded
+//!
+//! | what | record |
+//! | --- | --- |
+//! | an event | counted in `orderscope.log.records`; a log record, when logs have a destination |
+//! | a span that closes | a span of kind INTERNAL, from its creation to its close, when traces have a destination and its trace is recorded |
+//! | either, from the telemetry's own thread | nothing |
+//!
+//! An event has its message as the body; its other values keep their type, and one of type
+//! `&dyn Error` is written with its causes, `a: b: c`. A span's values are attributes, a later one
+//! in the place of an earlier one of the same name. Both say `target`, `code.file.path` and
+//! `code.line.number`; an event also the route, user and session of its request. What looks like a
+//! secret is masked.
+//!
+//! A span's parent is the one given explicitly, else the innermost span that was entered, else the
+//! request's; without any of these it begins a trace. `follows_from` has no effect. Its status is
+//! Error when an event of level ERROR came within it (as `#[instrument(err)]` emits one), or its
+//! field `error` is anything but `false`. The fields that users of `tracing-opentelemetry` know are
+//! understood: `otel.name`; `otel.kind`, of which `client` is, and any other stays an attribute;
+//! `otel.status_code`, where `OK` has the last word.
+
+mod event;
+mod span;
+
+pub use crate::records::Levels;
+
+use crate::{
+    context,
+    ids::SpanContext,
+    pipeline::Pipeline,
+    records::{REQUEST_TARGET, Severity, Signal, unless_too_deep},
+    worker,
+};
+use span::Open;
+use tracing::{
+    Event, Subscriber,
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    Layer,
+    filter::Filtered,
+    layer::Context,
+    registry::{LookupSpan, SpanRef},
+};
+
+/// Makes records of events and spans. Without a filter it reads all that any layer of its
+/// subscriber reads, and asks for every level: add it by [`at`](Self::at).
+#[derive(Debug)]
+pub struct TracingLayer {
+    pipeline: &'static Pipeline,
+}
+
+/// A [`TracingLayer`] that reads at levels of its own.
+pub type Leveled<S> = Filtered<TracingLayer, Levels, S>;
+
+impl TracingLayer {
+    pub(crate) fn new(pipeline: &'static Pipeline) -> Self {
+        Self { pipeline }
+    }
+
+    /// The layer, reading what `levels` name, whatever other layers read.
+    pub fn at<S>(self, levels: Levels) -> Leveled<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        self.with_filter(levels)
+    }
+
+    #[inline]
+    fn wants_spans(&self) -> bool {
+        self.pipeline.handoff.wants(Signal::Traces)
+    }
+}
+
+impl<S> Layer<S> for TracingLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if worker::is_this_thread() {
+            return;
+        }
+        let severity = Severity::of(event.metadata());
+        self.pipeline.counters.log_records(severity).add(1);
+        if severity >= Severity::Error && self.wants_spans() {
+            change(context.event_span(event), span::failed);
+        }
+        if self.pipeline.handoff.wants(Signal::Logs) {
+            // A root event is within no span; its request is the same.
+            let parent = event.parent().and_then(|id| known(context.span(id)));
+            let within = parent.or_else(context::active);
+            unless_too_deep(|| event::record(self.pipeline, severity, within, event));
+        }
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if !self.wants_spans()
+            || attributes.metadata().target() == REQUEST_TARGET
+            || worker::is_this_thread()
+        {
+            return;
+        }
+        let parent = match attributes.is_root() {
+            true => None,
+            false => attributes
+                .parent()
+                .and_then(|id| known(context.span(id)))
+                .or_else(context::active),
+        };
+        let open = Open::begin(self.pipeline, parent, attributes);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().replace(open);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if self.wants_spans() {
+            let is_drafted = |span: &SpanRef<'_, S>| {
+                let extensions = span.extensions();
+                extensions.get::<Open>().is_some_and(Open::is_drafted)
+            };
+            if let Some(span) = context.span(id).filter(is_drafted) {
+                // The values' own formatting runs while nothing is locked.
+                span::with_values(self.pipeline, values, |said, fields| {
+                    change(Some(span), |open| open.overlay(said, fields));
+                });
+            }
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if self.wants_spans()
+            && let Some(span) = known(context.span(id))
+        {
+            context::push_span(span);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if self.wants_spans()
+            && let Some(span) = known(context.span(id))
+        {
+            context::pop_span(span.span_id);
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if self.wants_spans()
+            && let Some(span) = context.span(&id)
+            && let Some(open) = { span.extensions_mut().remove::<Open>() }
+        {
+            open.end(self.pipeline);
+        }
+    }
+}
+
+/// Where in which trace a span of ours is.
+fn known<S: for<'a> LookupSpan<'a>>(span: Option<SpanRef<'_, S>>) -> Option<SpanContext> {
+    Some(span?.extensions().get::<Open>()?.context)
+}
+
+fn change<S: for<'a> LookupSpan<'a>>(span: Option<SpanRef<'_, S>>, change: impl FnOnce(&mut Open)) {
+    if let Some(span) = span
+        && let Some(open) = span.extensions_mut().get_mut()
+    {
+        change(open);
+    }
+}
