@@ -38,6 +38,26 @@ pub(crate) struct Request {
     pub(crate) panic_is_recorded: bool,
 }
 
+#[cfg(test)]
+impl Request {
+    /// `GET /orders/{id}` in a trace of its own.
+    pub(crate) fn for_tests(pipeline: &'static Pipeline, sampled: bool) -> Self {
+        Self {
+            trace: TraceContext {
+                trace_id: crate::ids::TraceId::random(),
+                span_id: crate::ids::SpanId::random(),
+                sampled,
+                state: None,
+            },
+            pipeline,
+            route: Some("/orders/{id}"),
+            method: "GET",
+            identity: None,
+            panic_is_recorded: false,
+        }
+    }
+}
+
 thread_local! {
     static CURRENT: RefCell<Option<Request>> = const { RefCell::new(None) };
 }

@@ -188,3 +188,125 @@ fn change<S: for<'a> LookupSpan<'a>>(span: Option<SpanRef<'_, S>>, change: impl 
         change(open);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        context::Request,
+        records::{self, Record},
+    };
+    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, registry};
+
+    const BOTH: &[Signal] = &[Signal::Logs, Signal::Traces];
+
+    /// The records that `emit` makes, with their fields.
+    fn recorded(pipeline: &'static Pipeline, emit: impl FnOnce()) -> Vec<(Record, Vec<u8>)> {
+        let layer = TracingLayer::new(pipeline).at(Levels::default());
+        tracing::subscriber::with_default(registry().with(layer), emit);
+        pipeline.handoff.drain()
+    }
+
+    #[test]
+    fn a_filter_of_another_layer_does_not_starve_ours_nor_ours_the_other() {
+        let pipeline = Pipeline::for_tests(BOTH);
+        let quiet = fmt::layer().with_writer(std::io::sink);
+        let subscriber = registry()
+            .with(TracingLayer::new(pipeline).at(Levels::default()))
+            .with(quiet.with_filter(EnvFilter::new("error")));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("read");
+            tracing::debug!("not read");
+            tracing::info_span!("read").in_scope(|| ());
+            tracing::debug_span!("not read").in_scope(|| tracing::warn!("read"));
+        });
+        assert_eq!(pipeline.handoff.drain().len(), 3);
+        let other = Pipeline::for_tests(BOTH);
+        let layer = TracingLayer::new(other).at("error".parse().unwrap());
+        let all = TracingLayer::new(pipeline).at("trace".parse().unwrap());
+        tracing::subscriber::with_default(registry().with(layer).with(all), || {
+            tracing::trace!("read by one");
+            tracing::error!("read by both");
+        });
+        let counts = [other, pipeline].map(|pipeline| pipeline.handoff.drain().len());
+        assert_eq!(counts, [1, 2]);
+    }
+
+    #[test]
+    fn a_directive_that_names_a_span_is_heeded() {
+        let pipeline = Pipeline::for_tests(BOTH);
+        let levels = "warn,[checkout]=debug".parse().unwrap();
+        let subscriber = registry().with(TracingLayer::new(pipeline).at(levels));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!("not read");
+            tracing::info_span!("checkout").in_scope(|| tracing::debug!("read"));
+        });
+        assert_eq!(pipeline.handoff.drain().len(), 2);
+    }
+
+    #[test]
+    fn the_telemetry_s_own_thread_is_not_recorded() {
+        let pipeline = Pipeline::for_tests(BOTH);
+        let emit = || {
+            let _span = tracing::info_span!("delivery").entered();
+            tracing::error!("telemetry of telemetry");
+        };
+        let worker = worker::Worker::start().unwrap();
+        let dispatch = tracing::Dispatch::new(
+            registry().with(TracingLayer::new(pipeline).at("trace".parse().unwrap())),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.unwrap();
+        let on_worker = dispatch.clone();
+        runtime.block_on(worker.run(move || tracing::dispatcher::with_default(&on_worker, emit)));
+        assert!(pipeline.handoff.drain().is_empty());
+        assert_eq!(pipeline.counters.log_records(Severity::Error).read(), 0);
+        tracing::dispatcher::with_default(&dispatch, emit);
+        assert_eq!(pipeline.handoff.drain().len(), 2);
+    }
+
+    #[test]
+    fn a_request_s_own_span_is_not_recorded_again() {
+        let made = recorded(Pipeline::for_tests(BOTH), || {
+            tracing::info_span!(target: REQUEST_TARGET, "request").in_scope(|| ());
+        });
+        assert!(made.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_destination_is_counted_and_not_built() {
+        struct NeverShown;
+        impl std::fmt::Debug for NeverShown {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("built")
+            }
+        }
+        let pipeline = Pipeline::for_tests(&[]);
+        let made = recorded(pipeline, || {
+            let _span = tracing::info_span!("span", value = ?NeverShown).entered();
+            tracing::error!(value = ?NeverShown, "line");
+        });
+        assert!(made.is_empty());
+        assert_eq!(pipeline.counters.log_records(Severity::Error).read(), 1);
+    }
+
+    #[test]
+    fn without_spans_a_line_belongs_to_the_request_s_own() {
+        let pipeline = Pipeline::for_tests(&[Signal::Logs]);
+        let request = Request::for_tests(pipeline, true);
+        let span = request.trace.span();
+        let mut request = Some(request);
+        let made = recorded(pipeline, || {
+            let _request = context::enter(&mut request);
+            tracing::info_span!("span").in_scope(|| tracing::info!("line"));
+        });
+        let [(Record::Log(log), fields)] = &made[..] else {
+            panic!("{made:?}");
+        };
+        assert_eq!(log.context, Some(span));
+        assert!(
+            records::read(fields)
+                .any(|field| field == ("http.route", records::Value::Text("/orders/{id}")))
+        );
+    }
+}

@@ -14,34 +14,31 @@
 /// ```
 #[macro_export]
 macro_rules! critical {
-    (@ [$($place:tt)*] name: $name:expr, $($rest:tt)+) => {
-        $crate::critical!(@ [$($place)* name: $name,] $($rest)+)
+    (@ [] [$($target:tt)*] [] name: $name:expr, $($rest:tt)+) => {
+        $crate::critical!(@ [name: $name,] [$($target)*] [] $($rest)+)
     };
-    (@ [$($place:tt)*] target: $target:expr, $($rest:tt)+) => {
-        $crate::critical!(@ [$($place)* target: $target,] $($rest)+)
+    (@ [$($name:tt)*] [$($default:tt)*] [] target: $target:expr, $($rest:tt)+) => {
+        $crate::critical!(@ [$($name)*] [target: $target,] [] $($rest)+)
     };
-    (@ [$($place:tt)*] parent: $parent:expr, $($rest:tt)+) => {
-        $crate::critical!(@ [$($place)* parent: $parent,] $($rest)+)
+    (@ [$($name:tt)*] [$($target:tt)*] [] parent: $parent:expr, $($rest:tt)+) => {
+        $crate::critical!(@ [$($name)*] [$($target)*] [parent: $parent,] $($rest)+)
     };
-    (@ [$($place:tt)*] { $($fields:tt)* }, $($message:tt)+) => {
-        $crate::critical!(@ [$($place)*] { message = ::core::format_args!($($message)+), $($fields)* })
+    (@ $name:tt $target:tt $parent:tt { $($fields:tt)* }, $($message:tt)+) => {
+        $crate::critical!(@ $name $target $parent {
+            message = ::core::format_args!($($message)+), $($fields)*
+        })
     };
-    (@ [$($place:tt)*] { $($fields:tt)* }) => {
+    (@ $name:tt $target:tt $parent:tt { $($fields:tt)* }) => {
+        $crate::critical!(@ $name $target $parent $($fields)*)
+    };
+    (@ [$($name:tt)*] [$($target:tt)*] [$($parent:tt)*] $($fields:tt)*) => {
         $crate::__private::tracing::event!(
-            $($place)* $crate::__private::tracing::Level::ERROR,
+            $($name)* $($target)* $($parent)* $crate::__private::tracing::Level::ERROR,
             { orderscope.critical = true, $($fields)* }
         )
     };
-    (@ [$($place:tt)*] $($fields:tt)+) => {
-        $crate::__private::tracing::event!(
-            $($place)* $crate::__private::tracing::Level::ERROR,
-            { orderscope.critical = true, $($fields)+ }
-        )
-    };
-    (@ $($unknown:tt)*) => {
-        ::core::compile_error!("`critical!` takes what `tracing::error!` takes")
-    };
     ($($given:tt)+) => {
-        $crate::critical!(@ [] $($given)+)
+        // Named, since `tracing` takes a lone message beside fields only with a target.
+        $crate::critical!(@ [] [target: ::core::module_path!(),] [] $($given)+)
     };
 }

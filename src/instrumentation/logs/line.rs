@@ -7,6 +7,7 @@ use crate::{
 };
 use std::{
     cell::Cell,
+    fmt,
     io::Write as _,
     time::{Duration, SystemTime},
 };
@@ -82,8 +83,7 @@ impl Line<'_> {
         paint(out, RESET);
         out.push(b' ');
         paint(out, colour(self.severity));
-        // An error: memory is never full to a `Vec`.
-        let _ = write!(out, "{:>8}", self.severity);
+        show(format_args!("{:>8}", self.severity), out);
         paint(out, RESET);
         out.push(b' ');
         paint(out, DIM);
@@ -142,9 +142,9 @@ fn colour(severity: Severity) -> &'static str {
 fn json_value(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Integer(value) => integer(value, out),
-        Value::Float(value) if value.is_finite() => drop(write!(out, "{value:?}")),
+        Value::Float(value) if value.is_finite() => show(format_args!("{value:?}"), out),
         // JSON has no such numbers.
-        Value::Float(value) => drop(write!(out, "\"{value}\"")),
+        Value::Float(value) => show(format_args!("\"{value}\""), out),
         Value::Boolean(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         Value::Text(text) => {
             out.push(b'"');
@@ -157,8 +157,8 @@ fn json_value(value: Value<'_>, out: &mut Vec<u8>) {
 fn human_value(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Integer(value) => integer(value, out),
-        Value::Float(value) => drop(write!(out, "{value:?}")),
-        Value::Boolean(value) => drop(write!(out, "{value}")),
+        Value::Float(value) => show(format_args!("{value:?}"), out),
+        Value::Boolean(value) => show(format_args!("{value}"), out),
         // Quoted where it would run into the next field.
         Value::Text(text) if text.is_empty() || text.contains([' ', '=', '"']) => {
             out.push(b'"');
@@ -167,6 +167,11 @@ fn human_value(value: Value<'_>, out: &mut Vec<u8>) {
         }
         Value::Text(text) => escape::line(text, out),
     }
+}
+
+fn show(value: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    // An error: there is none in writing to memory.
+    let _ = out.write_fmt(value);
 }
 
 fn integer(value: i64, out: &mut Vec<u8>) {
