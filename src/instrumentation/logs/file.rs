@@ -171,7 +171,7 @@ pub(crate) struct LineCounts {
 }
 
 impl Buffer {
-    fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             held: Mutex::default(),
             capacity,
@@ -218,7 +218,7 @@ impl Buffer {
     }
 
     /// Takes what waits, and leaves `empty` in its place.
-    fn take(&self, empty: Vec<u8>) -> (Vec<u8>, u64) {
+    pub(super) fn take(&self, empty: Vec<u8>) -> (Vec<u8>, u64) {
         let mut held = self.lock();
         (
             mem::replace(&mut held.bytes, empty),
@@ -293,4 +293,120 @@ fn write(file: &Mutex<RollingFileAppender>, is_line_cut: bool, bytes: &[u8]) -> 
     }
     file.write_all(bytes)?;
     file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn directory(name: &str) -> PathBuf {
+        let name = format!("orderscope-logs-{}-{name}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&directory);
+        directory
+    }
+
+    fn stop(worker: &Worker) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime
+            .unwrap()
+            .block_on(worker.stop(Duration::from_secs(5)))
+    }
+
+    fn contents(directory: &Path) -> String {
+        let files = fs::read_dir(directory).unwrap();
+        let files = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        files.collect()
+    }
+
+    #[test]
+    fn lines_are_written_soon_and_what_is_left_at_the_end() {
+        let directory = directory("written");
+        let file = LogFile::daily(&directory, "orders").open().unwrap();
+        let worker = Worker::start().unwrap();
+        file.settle(&worker);
+        file.buffer.push(b"one\n");
+        while file.buffer.counts().written < 1 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(contents(&directory), "one\n");
+        file.buffer.push(b"two\n");
+        assert!(stop(&worker));
+        file.buffer.push(b"late\n");
+        assert_eq!(contents(&directory), "one\ntwo\n");
+        let expected = LineCounts {
+            accepted: 3,
+            written: 2,
+            after_shutdown: 1,
+            ..LineCounts::default()
+        };
+        assert_eq!(file.buffer.counts(), expected);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_line_that_finds_no_room_is_counted() {
+        let buffer = Buffer::new(10);
+        for _ in 0..3 {
+            buffer.push(b"12345");
+        }
+        let counts = buffer.counts();
+        assert_eq!((counts.accepted, counts.queue_full, counts.held), (3, 1, 2));
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_counted_and_the_next_line_begins_anew() {
+        let directory = directory("refused");
+        let open = LogFile::never(&directory, "orders").open().unwrap();
+        // Every write to it fails for want of space.
+        let full = directory.join("full.log");
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        let file = LogFile::never(&directory, "full").open().unwrap();
+        assert!(write(&file.file, false, b"lost\n").is_err());
+        write(&open.file, true, b"kept\n").unwrap();
+        assert_eq!(
+            fs::read_to_string(directory.join("orders.log")).unwrap(),
+            "\nkept\n"
+        );
+
+        let worker = Worker::start().unwrap();
+        file.settle(&worker);
+        file.buffer.push(b"lost\n");
+        assert!(stop(&worker));
+        let counts = file.buffer.counts();
+        assert_eq!((counts.accepted, counts.failed, counts.held), (1, 1, 0));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let error = LogFile::hourly("/proc/orderscope", "orders")
+            .open()
+            .unwrap_err();
+        assert!(error.to_string().contains("/proc/orderscope"), "{error}");
+        assert!(error.is_io());
+        let error = LogFile::daily("/tmp", "../orders").open().unwrap_err();
+        assert!(error.is_configuration());
+    }
+
+    #[test]
+    fn old_files_are_deleted_and_others_are_left() {
+        let directory = directory("kept");
+        fs::create_dir_all(&directory).unwrap();
+        for name in [
+            "orders.2020-01-01.log",
+            "orders.2020-01-02.log",
+            "menus.2020-01-01.log",
+        ] {
+            fs::write(directory.join(name), name).unwrap();
+        }
+        let _file = LogFile::daily(&directory, "orders").keep(2).open().unwrap();
+        let files = fs::read_dir(&directory).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(names[0], "menus.2020-01-01.log");
+        fs::remove_dir_all(directory).unwrap();
+    }
 }

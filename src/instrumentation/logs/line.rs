@@ -234,3 +234,180 @@ fn time(at: SystemTime, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&digits);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{SpanId, TraceId},
+        records::{Fields, Limits},
+    };
+    use proptest::prelude::*;
+
+    fn line(compose: impl FnOnce(&mut Fields), print: impl FnOnce(&Line<'_>)) {
+        Fields::compose(Limits::default(), |fields| {
+            compose(fields);
+            print(&Line {
+                at: SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_457_045_123_456),
+                severity: Severity::Critical,
+                target: "orders::checkout",
+                within: Some(SpanContext {
+                    trace_id: TraceId::new(0x4bf9_2f35 << 96 | 1).unwrap(),
+                    span_id: SpanId::new(0xf0_67aa).unwrap(),
+                    is_sampled: true,
+                }),
+                fields: fields.as_bytes(),
+            });
+        });
+    }
+
+    fn json(compose: impl FnOnce(&mut Fields)) -> String {
+        let mut out = Vec::new();
+        line(compose, |line| line.json(b"orders", &mut out));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn human(is_coloured: bool, compose: impl FnOnce(&mut Fields)) -> String {
+        let mut out = Vec::new();
+        line(compose, |line| line.human(is_coloured, &mut out));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn parsed(line: &str) -> serde_json::Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    #[test]
+    fn a_line_of_json_has_the_keys_of_the_contract_in_their_order() {
+        let line = json(|fields| {
+            fields.integer("order_id", 1024);
+            fields.message("payment captured twice");
+            fields.word("http.route", "/orders/{id}");
+        });
+        let expected = concat!(
+            r#"{"timestamp":"2026-11-23T18:04:05.123456Z","severity":"CRITICAL","#,
+            r#""message":"payment captured twice","target":"orders::checkout","#,
+            r#""trace_id":"4bf92f35000000000000000000000001","span_id":"0000000000f067aa","#,
+            r#""service":"orders","order_id":1024,"http.route":"/orders/{id}"}"#,
+            "\n",
+        );
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_field_takes_no_key_of_the_contract_and_the_first_of_a_name_counts() {
+        let line = parsed(&json(|fields| {
+            fields.text("severity", "harmless");
+            fields.text("trace_id", "forged");
+            fields.integer("same", 1);
+            fields.integer("sbme", 2);
+            fields.integer("same", 3);
+        }));
+        assert_eq!(line["severity"], "CRITICAL");
+        assert_eq!(line["field.severity"], "harmless");
+        assert_eq!(line["trace_id"], "4bf92f35000000000000000000000001");
+        assert_eq!((&line["same"], &line["sbme"]), (&1.into(), &2.into()));
+    }
+
+    #[test]
+    fn numbers_that_json_has_not_are_text() {
+        let line = parsed(&json(|fields| {
+            fields.float("nan", f64::NAN);
+            fields.float("infinite", f64::NEG_INFINITY);
+            fields.float("large", 1e300);
+            fields.float("whole", 2.0);
+            fields.boolean("is_paid", true);
+        }));
+        assert_eq!(
+            (&line["nan"], &line["infinite"]),
+            (&"NaN".into(), &"-inf".into())
+        );
+        assert_eq!(
+            (&line["large"], &line["whole"]),
+            (&1e300.into(), &2.0.into())
+        );
+        assert_eq!(line["is_paid"], true);
+    }
+
+    #[test]
+    fn a_line_for_people_says_the_same_on_one_line() {
+        let compose = |fields: &mut Fields| {
+            fields.message("payment\u{1b}[2J captured\ntwice \u{202e}");
+            fields.text("city", "Graz an der Mur");
+            fields.integer("order_id", 1024);
+            fields.text("how", "card");
+        };
+        let expected = concat!(
+            "2026-11-23T18:04:05.123456Z CRITICAL orders::checkout: payment\\u001b[2J captured",
+            "\\ntwice \\u202e city=\"Graz an der Mur\" order_id=1024 how=card trace=4bf92f35\n",
+        );
+        assert_eq!(human(false, compose), expected);
+        let coloured = human(true, compose);
+        assert!(coloured.contains("\u{1b}[1;97;41mCRITICAL\u{1b}[0m"));
+        assert!(!coloured.contains("\u{1b}[2J"));
+    }
+
+    #[test]
+    fn time_has_six_digits_and_four_of_the_year_whatever_the_clock_says() {
+        let printed = |at| {
+            let mut out = Vec::new();
+            time(at, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let epoch = SystemTime::UNIX_EPOCH;
+        let first = "1970-01-01T00:00:00.000000Z";
+        assert_eq!(printed(epoch), first);
+        assert_eq!(printed(epoch - Duration::from_secs(60)), first);
+        let last = epoch + Duration::from_secs(300_000_000_000);
+        assert_eq!(printed(last), "9999-12-31T23:59:59.000000Z");
+        let one = epoch + Duration::from_nanos(1_999);
+        assert_eq!(printed(one), "1970-01-01T00:00:00.000001Z");
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let acting = prop_oneof![
+            Just("\0"),
+            Just("\r\n"),
+            Just("\u{1b}[31m"),
+            Just("\u{7f}"),
+            Just("\u{9b}"),
+            Just("\u{2028}"),
+            Just("\u{202e}"),
+            Just("\u{2067}"),
+            Just("\u{61c}"),
+            Just("\""),
+            Just("\\"),
+            Just("\u{feff}"),
+            Just("é"),
+            Just("☕"),
+            Just("𝄞"),
+        ];
+        let part = prop_oneof![acting.prop_map(str::to_owned), ".{0,4}"];
+        proptest::collection::vec(part, 0..20).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_logged_is_one_line_that_says_it(
+            message in hostile(), value in hostile(), name in hostile(),
+        ) {
+            let compose = |fields: &mut Fields| {
+                fields.message(&message);
+                fields.word(&format!("x{name}"), &value);
+            };
+            let line = json(compose);
+            let body = line.strip_suffix('\n').unwrap();
+            let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
+            let acts = |c: char| {
+                let isolates = matches!(c, '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
+                c.is_control() || turns(c) || isolates
+            };
+            prop_assert!(!body.chars().any(acts));
+            let parsed = parsed(body);
+            prop_assert_eq!(&parsed["message"], &message);
+            prop_assert_eq!(&parsed[format!("x{name}")], &value);
+            let line = human(false, compose);
+            prop_assert!(!line.strip_suffix('\n').unwrap().chars().any(char::is_control));
+        }
+    }
+}

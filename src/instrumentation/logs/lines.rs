@@ -31,6 +31,7 @@ pub(crate) struct Lines {
 pub(crate) enum To {
     /// Written by the thread that logs, one call to the system a line.
     Stderr,
+    /// Left to the worker.
     File(Arc<Buffer>),
 }
 
@@ -104,5 +105,78 @@ fn with_memory(print: impl FnOnce(&mut Vec<u8>)) {
     if memory.capacity() <= MOST_KEPT {
         // An error: the thread is going.
         let _ = KEPT.try_with(|kept| kept.set(memory));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        context::Request,
+        critical,
+        logs::{Levels, recording_subscriber},
+        redaction,
+    };
+    use tracing_subscriber::layer::Identity;
+
+    /// The JSON lines of what `emit` logs.
+    fn printed(pipeline: &'static Pipeline, levels: &str, emit: impl FnOnce()) -> Vec<String> {
+        let buffer = Arc::new(Buffer::new(1 << 20));
+        let to = To::File(Arc::clone(&buffer));
+        let lines = Lines::new(pipeline, Format::Json, to, "orders \"eu\"");
+        let levels = Levels::read(levels).unwrap();
+        let subscriber = recording_subscriber(Identity::new(), levels, lines);
+        tracing::subscriber::with_default(subscriber, emit);
+        let (bytes, _) = buffer.take(Vec::new());
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_line_says_its_request_and_masks_secrets() {
+        let pipeline = Pipeline::for_tests(&[]);
+        let request = Request::for_tests(pipeline, true);
+        let trace = request.trace.trace_id().to_string();
+        let mut request = Some(request);
+        let lines = printed(pipeline, "", || {
+            tracing::warn!("outside");
+            let _entered = context::enter(&mut request);
+            context::identify_user("u-7");
+            critical!(order_id = 7, password = "hunter2", "within");
+        });
+        let [outside, within] =
+            [0, 1].map(|line| serde_json::from_str::<serde_json::Value>(&lines[line]).unwrap());
+        assert_eq!(outside["severity"], "WARN");
+        assert_eq!(outside.get("trace_id"), None);
+        assert_eq!(outside["service"], "orders \"eu\"");
+        assert_eq!(within["severity"], "CRITICAL");
+        assert_eq!(within["message"], "within");
+        assert_eq!(within["trace_id"], trace);
+        assert_eq!(within["order_id"], 7);
+        assert_eq!(within["password"], redaction::MASK);
+        assert_eq!(within["http.route"], "/orders/{id}");
+        assert_eq!(within["user.id"], "u-7");
+        assert_eq!(within.get("orderscope.critical"), None);
+    }
+
+    #[test]
+    fn lines_are_printed_at_the_levels_of_their_own() {
+        let lines = printed(Pipeline::for_tests(&[]), "error,quiet=off", || {
+            tracing::error!("printed");
+            tracing::warn!("not printed");
+            tracing::error!(target: "quiet", "not printed");
+        });
+        assert_eq!(lines.len(), 1);
+    }
+
+    #[test]
+    fn a_value_beyond_its_limit_is_cut_and_counted() {
+        let pipeline = Pipeline::for_tests(&[]);
+        let long = "é".repeat(5_000_000);
+        let lines = printed(pipeline, "", || tracing::info!(long, "{long}"));
+        assert!(lines[0].len() < 30_000);
+        let snapshot = crate::snapshot::Snapshot::of(&pipeline.registry);
+        let cut = snapshot.counter("orderscope.values.truncated", &[("signal", "records")]);
+        assert_eq!(cut, 2);
     }
 }

@@ -19,6 +19,9 @@ pub struct WithRequest<F> {
 /// `format` prints: `trace=4bf92f3577b34da6a3ce929d0e0e4736 method=GET route=/orders/{id}`. Outside a
 /// request, and every span, it prints the event alone.
 ///
+/// What the layer sets of its format, such as `with_ansi`, is set before `event_format`, or on
+/// `format` itself.
+///
 /// It stands for the request's span, which would cost more than ten times as much. Not for formats
 /// of JSON: [`Format::Json`](super::Format::Json) says the same as fields.
 ///
@@ -72,4 +75,50 @@ fn print(writer: &mut Writer<'_>) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{context::Request, pipeline::Pipeline};
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+    use tracing_subscriber::fmt::format;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_request_stands_before_the_event_and_nothing_does_outside() {
+        let request = Request::for_tests(Pipeline::for_tests(&[]), true);
+        let trace = request.trace.trace_id();
+        let (memory, mut request) = (Memory::default(), Some(request));
+        let writer = memory.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .event_format(with_request(format().without_time().with_target(false)))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("outside");
+            let _entered = context::enter(&mut request);
+            tracing::info!("within");
+        });
+        let printed = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        let expected =
+            format!(" INFO outside\ntrace={trace} method=GET route=/orders/{{id}}  INFO within\n");
+        assert_eq!(printed, expected);
+    }
 }
