@@ -14,8 +14,8 @@
 
 mod destination;
 mod memory;
-pub(crate) mod otlp;
 pub(crate) mod opentelemetry;
+pub(crate) mod otlp;
 pub(crate) mod prometheus;
 mod temporality;
 

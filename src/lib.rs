@@ -95,6 +95,5 @@ struct Readme;
 pub use error::Error;
 pub use errors::capture_error;
 pub use events::track_event;
-pub use instrumentation::{errors, events, http};
-pub use instrumentation::{http, logs, tracing_layer};
+pub use instrumentation::{errors, events, http, logs, tracing_layer};
 pub use telemetry::Telemetry;

@@ -8,9 +8,8 @@ mod event;
 mod fields;
 mod levels;
 
-pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, read};
 pub(crate) use event::{CRITICAL, REQUEST_TARGET, Written, unless_too_deep};
-pub(crate) use fields::{Fields, Limits, MESSAGE, Value, overlay, read};
+pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, overlay, read};
 pub use levels::Levels;
 
 use crate::{
