@@ -1,4 +1,5 @@
-//! What recording allocates: nothing after the first time, and three boxes for a request.
+//! What recording allocates: nothing after the first time, three boxes for a request, one for an
+//! error.
 
 #![expect(
     unsafe_code,
@@ -8,6 +9,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+mod errors;
 mod recording;
 mod requests;
 
