@@ -121,13 +121,18 @@ impl Default for LeadingName {
 impl fmt::Write for LeadingName {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        for byte in text.bytes().take_while(is_part) {
+        let (name, rest) = text.split_at(
+            text.as_bytes()
+                .iter()
+                .take_while(|byte| is_part(byte))
+                .count(),
+        );
+        for byte in name.bytes() {
             let slot = self.bytes.get_mut(self.length);
             self.is_name &= slot.is_some();
             *slot.ok_or(fmt::Error)? = byte;
             self.length += 1;
         }
-        let rest = text.trim_start_matches(|c: char| c.is_ascii() && is_part(&(c as u8)));
         if rest.is_empty() {
             return Ok(());
         }
