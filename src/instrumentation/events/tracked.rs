@@ -484,7 +484,8 @@ mod tests {
             value: Money::minor(1, Currency::USD),
         };
         let pipeline = inside(&[], || {
-            track_event(&placed);
+            let by_reference = &placed;
+            track_event(by_reference);
             track_event(placed);
         });
         let event = ("event", "order_placed");
