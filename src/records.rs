@@ -8,7 +8,7 @@ mod event;
 mod fields;
 mod levels;
 
-pub(crate) use event::{CRITICAL, REQUEST_TARGET, Written, unless_too_deep};
+pub(crate) use event::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS, Written, unless_too_deep};
 pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, overlay, read};
 pub use levels::Levels;
 

@@ -16,7 +16,7 @@ mod planted;
 mod queries;
 mod values;
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 pub(crate) use names::is_secret_name;
 
@@ -85,46 +85,9 @@ fn without_user(base: &str) -> Cow<'_, str> {
     }
 }
 
-/// A value that is shown to nobody by accident: `Debug` and `Display` print `***`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Secret<T>(T);
-
-impl<T> Secret<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(value)
-    }
-
-    /// The value, for the one place that sends it where it belongs.
-    pub(crate) fn expose(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T> fmt::Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl<T> fmt::Display for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_is_shown_only_when_exposed() {
-        let secret = Secret::new("hunter2");
-        assert_eq!(
-            format!("{secret} {secret:?} {:?}", Some(secret)),
-            "*** *** Some(***)"
-        );
-        assert_eq!(*secret.expose(), "hunter2");
-    }
 
     #[test]
     fn urls_keep_their_keys_and_lose_users_and_values() {

@@ -14,13 +14,20 @@ pub use builder::Builder;
 #[cfg(feature = "axum")]
 use crate::http::{MatchedRoute, SameBody};
 use crate::{
+    context,
     delivery::{Delivery, LedgerRow},
-    export::prometheus::Pages,
+    export::{
+        opentelemetry::{Above, Door},
+        prometheus::Pages,
+    },
     http::{Client, ClientLayer, HttpLayer, Instruments, RequestHead, RouteBy, WrappedBody},
+    logs::{Format, Lines, To},
     metrics::Recorder,
     pipeline::Pipeline,
     resource::Resource,
+    semconv,
     snapshot::Snapshot,
+    tracing_layer::TracingLayer,
     worker::Worker,
 };
 use health::Health;
@@ -53,6 +60,8 @@ struct Inner {
     health: Arc<Health>,
     worker: Arc<Worker>,
     metrics_address: Option<SocketAddr>,
+    /// How log lines are written, and where.
+    lines: (Format, To),
     last: OnceLock<Snapshot>,
 }
 
@@ -203,6 +212,62 @@ impl Telemetry {
             Some(last) => last.clone(),
             None => Snapshot::of(&self.inner.pipeline.registry),
         }
+    }
+
+    /// The layer that makes records of what `tracing` emits, for an application that composes its
+    /// own subscriber: install with [`without_subscriber()`](Builder::without_subscriber) then. It
+    /// reads INFO and up by itself, whatever other layers read; [`TracingLayer::at`] has it read
+    /// other levels. Put filters on the other layers, not on the subscriber: a filter of the whole
+    /// starves this layer too.
+    ///
+    /// ```
+    /// use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
+    ///
+    /// let telemetry = orderscope::Telemetry::builder("orders").without_subscriber().build()?;
+    /// let mine = tracing_subscriber::fmt::layer().with_filter(EnvFilter::from_default_env());
+    /// let subscriber = tracing_subscriber::registry()
+    ///     .with(telemetry.tracing_layer().at("info".parse()?))
+    ///     .with(mine);
+    /// # drop(subscriber);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    pub fn tracing_layer(&self) -> TracingLayer {
+        TracingLayer::new(self.inner.pipeline)
+    }
+
+    /// The layer that prints log lines, in the format and to the place that the builder was given:
+    /// for an application that composes its own subscriber.
+    pub fn lines_layer<S>(&self) -> impl tracing_subscriber::Layer<S> + use<S>
+    where
+        S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    {
+        self.lines()
+    }
+
+    /// What the OpenTelemetry API's globals are given.
+    fn opentelemetry(&self) -> Door {
+        let pipeline = self.inner.pipeline;
+        let sampling = pipeline.settings.sampling;
+        Door::new(
+            &pipeline.handoff,
+            &pipeline.registry,
+            pipeline.settings.record_limits,
+            Above {
+                parent_of_calling_code: context::active,
+                samples: Box::new(move |trace_id, by_caller| match by_caller {
+                    Some(is_sampled) => sampling.continues(trace_id, is_sampled),
+                    None => sampling.begins(trace_id),
+                }),
+                count_truncated: Box::new(|count| pipeline.count_truncated_values(count)),
+            },
+        )
+    }
+
+    fn lines(&self) -> Lines {
+        let (format, to) = &self.inner.lines;
+        let service = self.resource().get(semconv::SERVICE_NAME);
+        let service = service.unwrap_or_default();
+        Lines::new(self.inner.pipeline, *format, to.clone(), service)
     }
 
     /// What became of all records so far, by destination and signal. After

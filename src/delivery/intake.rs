@@ -13,7 +13,7 @@ use crate::{
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{sync::watch, time};
@@ -22,10 +22,11 @@ use tokio::{sync::watch, time};
 const TICK: Duration = Duration::from_millis(200);
 
 /// All destinations of one telemetry, and what leads to them.
-#[derive(Debug)]
 pub(crate) struct Delivery {
     handoff: &'static Handoff,
     outlets: Vec<Arc<Outlet>>,
+    /// The rows of what others deliver.
+    others: OnceLock<RowOfOther>,
     work: Mutex<Work>,
     clock: Clock,
     limits: Limits,
@@ -35,6 +36,9 @@ pub(crate) struct Delivery {
     emptied: watch::Sender<u64>,
     is_last: watch::Sender<bool>,
 }
+
+/// Reads the row of something that is delivered by others than the outlets.
+pub(crate) type RowOfOther = Box<dyn Fn() -> LedgerRow + Send + Sync>;
 
 /// What the intake uses again and again.
 #[derive(Default)]
@@ -56,6 +60,7 @@ impl Delivery {
         Self {
             handoff,
             outlets: outlets.into_iter().map(Arc::new).collect(),
+            others: OnceLock::new(),
             work: Mutex::new(Work {
                 stages,
                 ..Work::default()
@@ -72,10 +77,16 @@ impl Delivery {
         &self.outlets
     }
 
+    /// Tells of something more in the ledger, once.
+    pub(crate) fn tell_of(&self, other: RowOfOther) {
+        let _ = self.others.set(other);
+    }
+
     /// What became of everything, by destination and signal.
     pub(crate) fn rows(&self) -> Vec<LedgerRow> {
         let rows = self.outlets.iter().map(|outlet| outlet.rows(self.handoff));
-        rows.flatten().collect()
+        let others = self.others.get().map(|row| row());
+        rows.flatten().chain(others).collect()
     }
 
     /// The tenant that empties the hand-off, until it is told to stop and has emptied it for the
@@ -199,9 +210,11 @@ fn stage<'a>(
     staged
 }
 
-impl fmt::Debug for Work {
+impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work").finish_non_exhaustive()
+        f.debug_struct("Delivery")
+            .field("outlets", &self.outlets)
+            .finish_non_exhaustive()
     }
 }
 

@@ -25,13 +25,15 @@ pub enum Reason {
     Deadline,
     /// Code that was to encode or send it panicked.
     ExporterPanic,
+    /// The disk took it not.
+    WriteFailed,
     /// It came when the telemetry had been shut down.
     AfterShutdown,
 }
 
 impl Reason {
     /// In the order of a record's way.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::BytesFull,
         Self::TooLarge,
@@ -39,6 +41,7 @@ impl Reason {
         Self::RetryExhausted,
         Self::Deadline,
         Self::ExporterPanic,
+        Self::WriteFailed,
         Self::AfterShutdown,
     ];
 
@@ -52,6 +55,7 @@ impl Reason {
             Self::RetryExhausted => "retry_exhausted",
             Self::Deadline => "deadline",
             Self::ExporterPanic => "exporter_panic",
+            Self::WriteFailed => "write_failed",
             Self::AfterShutdown => "after_shutdown",
         }
     }
@@ -237,6 +241,34 @@ impl LedgerRow {
     /// Whether all that was accepted is acknowledged.
     pub fn is_settled(&self) -> bool {
         self.acknowledged == self.accepted
+    }
+}
+
+impl LedgerRow {
+    /// The row of what is delivered by others than the outlets, such as lines to a file.
+    pub(crate) fn of_lines(
+        destination: &str,
+        accepted: u64,
+        written: u64,
+        held: u64,
+        dropped: [(Reason, u64); 3],
+    ) -> Self {
+        let of = |reason: &Reason| {
+            let given = dropped.iter().find(|(known, _)| known == reason);
+            (*reason, given.map_or(0, |(_, count)| *count))
+        };
+        Self {
+            destination: destination.to_owned(),
+            signal: Signal::Logs.name(),
+            accepted,
+            acknowledged: written,
+            rejected: 0,
+            dropped: Reason::ALL.iter().map(of).collect(),
+            ambiguous: 0,
+            queued: held,
+            in_flight: 0,
+            spooled: 0,
+        }
     }
 }
 

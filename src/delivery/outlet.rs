@@ -111,12 +111,9 @@ impl Outlet {
     }
 
     /// Why the last attempt failed, if it did.
-    pub(crate) fn last_failure(&self) -> Option<String> {
+    #[cfg(test)]
+    pub(super) fn last_failure(&self) -> Option<String> {
         lock(&self.last_failure).clone()
-    }
-
-    pub(super) fn takes(&self, signal: Signal) -> bool {
-        self.ledger.row(signal).is_some()
     }
 
     /// Encodes a record and lets it wait. `buffer` is memory to use again.

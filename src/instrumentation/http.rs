@@ -90,6 +90,7 @@ mod outcome;
 mod problem;
 mod propagation;
 mod request;
+mod request_span;
 mod route;
 mod unwound;
 mod upgrade;
@@ -102,6 +103,7 @@ pub use {
     future::ResponseFuture,
     layer::{CountBody, HttpLayer, HttpService, SameBody, WrappedBody},
     outcome::{Mark, Outcome},
+    request_span::RequestSpan,
     route::{NameRoute, RequestHead, RouteBy},
     upgrade::UpgradedStream,
 };

@@ -47,14 +47,11 @@ pub use crate::records::{Levels, Severity};
 pub use file::LogFile;
 pub use with_request::{WithRequest, with_request};
 pub(crate) use {
-    file::{Buffer, LineCounts, OpenFile},
+    file::LineCounts,
     lines::{Lines, To},
 };
 
-use std::io::{self, IsTerminal as _};
-use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt as _,
-};
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt as _};
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,23 +77,4 @@ where
     Registry::default()
         .with(record)
         .with(lines.with_filter(levels))
-}
-
-/// What `install()` makes the process's `tracing` subscriber: lines on stderr, at the levels that
-/// `filter` names, `info` by default.
-pub(crate) fn subscriber(filter: EnvFilter) -> impl tracing::Subscriber + Send + Sync {
-    let mut lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    if !io::stderr().is_terminal() {
-        // Asked for only here: to ask for colours would override NO_COLOR.
-        lines.set_ansi(false);
-    }
-    Registry::default().with(lines.with_filter(filter))
-}
-
-/// Parses the directives of `RUST_LOG`, such as `info,orders=debug`.
-pub(crate) fn filter(directives: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(directives)
-        .map_err(|error| error.to_string())
 }

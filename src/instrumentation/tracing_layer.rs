@@ -117,7 +117,7 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if !self.wants_spans()
-            || attributes.metadata().target() == REQUEST_TARGET
+            || attributes.metadata().target().starts_with(REQUEST_TARGET)
             || worker::is_this_thread()
         {
             return;

@@ -51,12 +51,15 @@ impl CountersByValue {
 
 #[cfg(test)]
 mod tests {
-    use crate::{catalog::events::EVENTS, clock::Clock, metrics::*, semconv};
+    use crate::{clock::Clock, metrics::*};
+
+    const EVENTS: Descriptor = Descriptor::counter("events", Unit::things("{event}"), "Events.")
+        .with_attributes(&["event"]);
 
     #[test]
     fn values_beyond_the_cap_are_counted_together() {
         let registry = Registry::new(Limits::default(), Clock::system());
-        let events = CountersByValue::new(registry.counter(&EVENTS), semconv::EVENT);
+        let events = CountersByValue::new(registry.counter(&EVENTS), "event");
         for n in 0..super::VALUES + 10 {
             events.get(&format!("event_{n}")).add(1);
         }

@@ -12,6 +12,8 @@ pub(crate) const CRITICAL: &str = "orderscope.critical";
 /// The target of a request's own `tracing` span: the request is recorded by the HTTP layer, and
 /// its span is not recorded again.
 pub(crate) const REQUEST_TARGET: &str = "orderscope::request";
+/// The same, of one that our own layers let pass.
+pub(crate) const REQUEST_TARGET_ALWAYS: &str = "orderscope::request::always";
 
 /// Causes of one error that are printed; a chain may be a ring.
 const MOST_CAUSES: usize = 32;

@@ -13,11 +13,13 @@ use super::{
 use crate::{
     catalog,
     clock::Clock,
+    delivery::{LedgerRow, Reason},
     error::Error,
-    errors,
+    errors::{self, ResolveStack},
     export::prometheus::Pages,
     http::Instruments,
     instrumentation::process,
+    logs::{LineCounts, LogFile, To},
     metrics::{Descriptor, Kind, Limits},
     pipeline::Pipeline,
     resource::Resource,
@@ -46,6 +48,7 @@ pub struct Builder {
     signals: Signals,
     with_subscriber: bool,
     with_recorder: bool,
+    with_opentelemetry: bool,
 }
 
 impl Builder {
@@ -67,6 +70,7 @@ impl Builder {
             signals: Signals::default(),
             with_subscriber: true,
             with_recorder: true,
+            with_opentelemetry: true,
         }
     }
 
@@ -96,7 +100,8 @@ impl Builder {
     /// Port 0 takes any free one; [`Telemetry::metrics_address`] tells which.
     ///
     /// Default: what `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` say
-    /// (either opens it; the other is `localhost`, or 9464), and none without them. An address
+    /// (either opens it, as does `OTEL_METRICS_EXPORTER=prometheus`; what is not said is `localhost`
+    /// and 9464), and none without them. An address
     /// that is not loopback shows the numbers to whoever reaches it.
     pub fn metrics_listener(mut self, address: SocketAddr) -> Self {
         self.listener = Some(address);
@@ -182,6 +187,13 @@ impl Builder {
         self
     }
 
+    /// Leaves `opentelemetry::global` to the application: `install()` sets neither its tracer
+    /// provider nor its meter provider nor its propagator.
+    pub fn without_opentelemetry(mut self) -> Self {
+        self.with_opentelemetry = false;
+        self
+    }
+
     /// Makes a telemetry and touches nothing global: any number of them live side by side.
     ///
     /// The metrics, some 100 KiB, are never freed: requests refer to them without counting.
@@ -190,17 +202,30 @@ impl Builder {
     /// A setting is not accepted, the scrape listener's address cannot be bound, or the operating
     /// system refuses a thread.
     pub fn build(self) -> Result<Telemetry, Error> {
+        let (telemetry, warnings) = self.assemble()?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(telemetry)
+    }
+
+    /// The telemetry, and what was accepted without the effect that it asks for.
+    pub(super) fn assemble(self) -> Result<(Telemetry, Vec<String>), Error> {
         let variables = environment::Process;
         let resource = self.resource()?;
         self.check_edges()?;
+        let decided = self.signals.decide()?;
         let address = match self.listener {
             Some(address) => Some(address),
-            None => environment::metrics_listener(&variables)?,
+            None => {
+                let is_asked_for = decided.environment.prometheus == Some(true);
+                environment::metrics_listener(&variables, is_asked_for)?
+            }
         };
-        let decided = self.signals.decide()?;
         let connected = Connected::new(decided.destinations, decided.queue_bytes, &self.clock)?;
         let bind = |address| listener::bind(address).map_err(|e| Error::listener(address, e));
         let socket = address.map(bind).transpose()?.map(Arc::new);
+        let file = self.signals.file.as_ref().map(LogFile::open).transpose()?;
         let worker = Arc::new(Worker::start().map_err(Error::worker)?);
 
         let pipeline = Pipeline::leaked(
@@ -214,12 +239,22 @@ impl Builder {
             pipeline,
             &resource,
             &worker,
-            Vec::new(),
+            vec![Box::new(ResolveStack::default())],
             decided.push_interval,
             &decided.environment,
         );
         process::watch(pipeline);
         errors::watch(pipeline);
+        let lines = match file {
+            None => To::Stderr,
+            Some(file) => {
+                file.settle(&worker);
+                let lines = file.buffer();
+                delivery.tell_of(Box::new(move || row_of(lines.counts())));
+                To::File(file.buffer())
+            }
+        };
+        pipeline.observe_delivery(Arc::clone(&delivery));
         let pages = Arc::new(Pages::new(
             &pipeline.registry,
             &resource,
@@ -236,7 +271,7 @@ impl Builder {
             };
             worker.settle(move |stop| listener::serve(Arc::clone(&socket), served.clone(), stop));
         }
-        Ok(Telemetry {
+        let telemetry = Telemetry {
             inner: Arc::new(Inner {
                 pipeline,
                 http: Instruments::leaked(pipeline),
@@ -247,9 +282,11 @@ impl Builder {
                 health,
                 worker,
                 metrics_address,
+                lines: (self.signals.format, lines),
                 last: OnceLock::new(),
             }),
-        })
+        };
+        Ok((telemetry, decided.environment.warnings))
     }
 
     /// Makes a telemetry and makes it the process's: its recorder serves `metrics::counter!` and
@@ -271,6 +308,10 @@ impl Builder {
 
     pub(super) fn takes_subscriber(&self) -> bool {
         self.with_subscriber
+    }
+
+    pub(super) fn takes_opentelemetry(&self) -> bool {
+        self.with_opentelemetry
     }
 
     pub(super) fn takes_recorder(&self) -> bool {
@@ -343,4 +384,20 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// The lines of a file, in the ledger.
+fn row_of(lines: LineCounts) -> LedgerRow {
+    let dropped = [
+        (Reason::QueueFull, lines.queue_full),
+        (Reason::WriteFailed, lines.failed),
+        (Reason::AfterShutdown, lines.after_shutdown),
+    ];
+    let LineCounts {
+        accepted,
+        written,
+        held,
+        ..
+    } = lines;
+    LedgerRow::of_lines("log_file", accepted, written, held, dropped)
 }

@@ -103,7 +103,6 @@ impl Connected {
             pipeline.clock.clone(),
             pipeline.settings.record_limits,
         ));
-        pipeline.observe_delivery(Arc::clone(&delivery));
         let intake = Arc::clone(&delivery);
         worker.settle(move |stop| {
             let intake = Arc::clone(&intake);

@@ -109,13 +109,16 @@ fn resource_attributes(variables: &impl Variables) -> Result<Vec<(String, String
         .collect()
 }
 
-/// The address of the scrape listener, when either variable asks for one.
-pub(super) fn metrics_listener(variables: &impl Variables) -> Result<Option<SocketAddr>, Error> {
+/// The address of the scrape listener, when either variable asks for one, or another has.
+pub(super) fn metrics_listener(
+    variables: &impl Variables,
+    is_asked_for: bool,
+) -> Result<Option<SocketAddr>, Error> {
     let (host, port) = (
         variables.value(PROMETHEUS_HOST)?,
         variables.value(PROMETHEUS_PORT)?,
     );
-    if host.is_none() && port.is_none() {
+    if host.is_none() && port.is_none() && !is_asked_for {
         return Ok(None);
     }
     let port = match port {
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn either_prometheus_variable_opens_a_listener_on_loopback() {
-        let listener = |given: &[(&str, &str)]| metrics_listener(&Given(given));
+        let listener = |given: &[(&str, &str)]| metrics_listener(&Given(given), false);
         assert_eq!(listener(&[]).unwrap(), None);
         let by_port = listener(&[(PROMETHEUS_PORT, "9100")]).unwrap().unwrap();
         assert!(by_port.ip().is_loopback() && by_port.port() == 9100);
@@ -230,7 +233,7 @@ mod tests {
         ] {
             let given = [(name, value)];
             let given = Given(&given);
-            let error = metrics_listener(&given)
+            let error = metrics_listener(&given, false)
                 .and_then(|_| resource_attributes(&given))
                 .unwrap_err();
             let message = error.to_string();

@@ -4,7 +4,12 @@ use super::{
     Builder, Telemetry,
     environment::{self, Process},
 };
-use crate::{error::Error, errors, instrumentation::logs};
+use crate::{
+    error::Error,
+    errors,
+    logs::{self, Levels},
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -13,7 +18,6 @@ use tracing::{
     dispatcher::{self, Dispatch},
     subscriber::NoSubscriber,
 };
-use tracing_subscriber::EnvFilter;
 
 /// Set by whoever installs, and given back if that fails.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
@@ -36,33 +40,54 @@ pub(super) fn install(builder: Builder) -> Result<Telemetry, Error> {
 
 fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     let (with_subscriber, with_recorder) = (builder.takes_subscriber(), builder.takes_recorder());
+    let with_opentelemetry = builder.takes_opentelemetry();
     // Levels that only our subscriber would read are read for it alone.
-    let filter = with_subscriber.then(filter).transpose()?;
+    let levels = with_subscriber.then(levels).transpose()?;
     // There is no such look at the recorder; setting it fails without a change.
     if with_subscriber && has_subscriber() {
         return Err(Error::foreign_subscriber(""));
     }
-    let telemetry = builder.build()?;
+    let (telemetry, mut warnings) = builder.assemble()?;
     if with_recorder {
         metrics::set_global_recorder(telemetry.recorder())
             .map_err(|_| Error::foreign_recorder())?;
     }
-    if let Some(filter) = filter {
+    if let Some((of_records, of_lines)) = levels {
         let already_set = match with_recorder {
             true => "orderscope's `metrics` recorder",
             false => "nothing of orderscope's",
         };
-        tracing::subscriber::set_global_default(logs::subscriber(filter))
+        warnings.extend(of_lines.warning());
+        let lines = telemetry.lines();
+        let subscriber =
+            logs::recording_subscriber(telemetry.tracing_layer().at(of_records), of_lines, lines);
+        tracing::subscriber::set_global_default(subscriber)
             .map_err(|_| Error::foreign_subscriber(already_set))?;
+    }
+    // From here on nothing can fail.
+    telemetry.inner.pipeline.install();
+    if with_opentelemetry {
+        let door = telemetry.opentelemetry();
+        opentelemetry::global::set_tracer_provider(door.tracer_provider());
+        opentelemetry::global::set_meter_provider(door.meter_provider());
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     }
     // Last, since it stays.
     errors::install_hook(telemetry.inner.pipeline);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     Ok(telemetry)
 }
 
-fn filter() -> Result<EnvFilter, Error> {
-    let levels = environment::log_levels(&Process)?;
-    logs::filter(&levels).map_err(|reason| environment::log_levels_refused(&levels, &reason))
+/// Those of the records and those of the lines, which each layer keeps for itself.
+fn levels() -> Result<(Levels, Levels), Error> {
+    let directives = environment::log_levels(&Process)?;
+    let read = || {
+        Levels::read(&directives)
+            .map_err(|reason| environment::log_levels_refused(&directives, &reason))
+    };
+    Ok((read()?, read()?))
 }
 
 /// Whether a subscriber of somebody else's is in place. One that was set for a scope that has

@@ -1,7 +1,6 @@
 //! Bodies that are counted as they pass.
 
 use super::{exchange::Exchange, outcome::Outcome, unwound::catch};
-use crate::context;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -191,7 +190,7 @@ where
         };
         let mut inner = inner;
         let polled = catch(|| {
-            let _entered = context::enter(&mut exchange.request);
+            let _within = exchange.enter();
             let frame = inner.as_mut().poll_frame(cx);
             (frame, inner.is_end_stream())
         });

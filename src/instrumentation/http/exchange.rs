@@ -5,6 +5,7 @@ use super::{
     instruments::{Instruments, Measure, Route},
     outcome::Outcome,
     request::{Protocol, Traits},
+    request_span::RequestSpan,
     unwound::Panicked,
     upgrade::{self, UpgradedStream},
 };
@@ -13,7 +14,8 @@ use crate::{
     ids::{SpanContext, SpanId},
     metrics::UpDownCounter,
     pipeline::ResponseTap,
-    records::{Record, RequestSpan, Signal},
+    records::{self, Record, Signal},
+    semconv,
 };
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use compact_str::CompactString;
@@ -34,6 +36,8 @@ pub(super) struct Exchange {
     started: Instant,
     /// Handed to the context while the handler or the body is polled.
     pub(super) request: Option<context::Request>,
+    /// The request as a span of `tracing`, where somebody wants it.
+    seen: Option<Box<tracing::Span>>,
     /// What only the request's span says. `None`: spans go nowhere.
     span: Option<SpanDraft>,
     /// `None`: the request came without a body.
@@ -48,6 +52,12 @@ pub(super) struct Exchange {
     decided: Option<Outcome>,
     /// What is recorded when nothing was decided.
     outcome: Outcome,
+}
+
+/// While it lives, the request is the current one.
+pub(super) struct Within<'a> {
+    _seen: Option<tracing::span::Entered<'a>>,
+    _current: context::Entered<'a>,
 }
 
 /// What a request's span says that nothing else does.
@@ -79,24 +89,27 @@ impl Exchange {
         traits: Traits,
         (trace, parent): (TraceContext, Option<SpanId>),
         path: &str,
+        request_span: RequestSpan,
     ) -> Self {
         instruments.started.add(1);
         instruments.active(traits).add(1);
         let pipeline = instruments.pipeline;
         let route = instruments.route(route);
+        let request = Some(context::Request {
+            trace,
+            pipeline,
+            route: route.template(),
+            method: traits.method(),
+            identity: None,
+            panic_is_recorded: false,
+        });
         Self {
             instruments,
             route,
             traits,
             started: pipeline.clock.now(),
-            request: Some(context::Request {
-                trace,
-                pipeline,
-                route: route.template(),
-                method: traits.method(),
-                identity: None,
-                panic_is_recorded: false,
-            }),
+            seen: request_span.open(traits, request.as_ref(), path),
+            request,
             span: pipeline.handoff.wants(Signal::Traces).then(|| SpanDraft {
                 parent,
                 path: CompactString::new(path),
@@ -116,6 +129,15 @@ impl Exchange {
         self.request_bytes = read;
     }
 
+    /// Makes this the current request until the guard goes.
+    #[inline]
+    pub(super) fn enter(&mut self) -> Within<'_> {
+        Within {
+            _seen: self.seen.as_ref().map(|seen| seen.enter()),
+            _current: context::enter(&mut self.request),
+        }
+    }
+
     /// How the request ends, whatever becomes of its body.
     pub(super) fn decide(&mut self, outcome: Outcome) {
         self.decided = Some(outcome);
@@ -131,6 +153,9 @@ impl Exchange {
         upgraded: Option<UpgradedStream>,
     ) -> bool {
         self.status = response.status().as_u16();
+        if let Some(seen) = &self.seen {
+            seen.record(semconv::HTTP_RESPONSE_STATUS_CODE, self.status);
+        }
         let is_tunnel = self.traits.is_connect() && response.status().is_success();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
             // One that nobody holds would be told as a stream that ended at once.
@@ -230,7 +255,7 @@ impl Exchange {
     #[cold]
     pub(super) fn tell(&mut self, tell: impl FnOnce(&dyn ResponseTap)) {
         if let Some(tap) = self.instruments.pipeline.response_tap.get() {
-            let _entered = context::enter(&mut self.request);
+            let _within = self.enter();
             tell(&**tap);
         }
     }
@@ -291,7 +316,7 @@ impl Exchange {
         if !(request.trace.sampled || is_error || duration > pipeline.settings.slow_after) {
             return;
         }
-        let span = RequestSpan {
+        let span = records::RequestSpan {
             context: request.trace.span(),
             parent: draft.parent,
             state: request.trace.state.take(),

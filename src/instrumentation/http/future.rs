@@ -8,7 +8,6 @@ use super::{
     unwound::{Panicked, catch},
     upgrade::UpgradedStream,
 };
-use crate::context;
 use ::http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -62,8 +61,7 @@ impl<F> ResponseFuture<F> {
     pub(super) fn call(&mut self, call: impl FnOnce() -> Option<F>) {
         // Into its place at once: futures are large, and each move is a copy.
         let called = catch(|| {
-            let request = self.exchange.as_mut().map(|exchange| &mut exchange.request);
-            let _entered = request.map(context::enter);
+            let _within = self.exchange.as_mut().map(Exchange::enter);
             self.inner = call();
         });
         if let (Err(panicked), Some(exchange)) = (called, &mut self.exchange) {
@@ -107,8 +105,7 @@ where
             // The response's body is the host's code as well: it is asked in here.
             Some(inner) => catch(|| {
                 let inner = {
-                    let request = this.exchange.as_mut().map(|exchange| &mut exchange.request);
-                    let _entered = request.map(context::enter);
+                    let _within = this.exchange.as_mut().map(Exchange::enter);
                     inner.poll(cx)
                 };
                 *polled =
@@ -142,8 +139,7 @@ where
         };
         // The handler ends here; its destructors may panic too, and change nothing any more.
         let _ = catch(|| {
-            let request = this.exchange.as_mut().map(|exchange| &mut exchange.request);
-            let _entered = request.map(context::enter);
+            let _within = this.exchange.as_mut().map(Exchange::enter);
             this.inner.set(None);
         });
         if let Some(exchange) = this.exchange.take() {

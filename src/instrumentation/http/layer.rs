@@ -9,6 +9,7 @@ use super::{
     instruments::Instruments,
     propagation,
     request::Traits,
+    request_span::RequestSpan,
     route::{NameRoute, RequestHead, RouteBy},
     unwound::catch,
     upgrade::UpgradedStream,
@@ -34,6 +35,7 @@ pub struct HttpLayer<R, B> {
     instruments: &'static Instruments,
     routes: R,
     timeout: Option<Duration>,
+    request_span: RequestSpan,
     request_body: PhantomData<fn() -> B>,
 }
 
@@ -65,6 +67,7 @@ impl HttpLayer<MatchedRoute, SameBody> {
             instruments: self.instruments,
             routes: MatchedRouteOr(route),
             timeout: self.timeout,
+            request_span: self.request_span,
             request_body: PhantomData,
         }
     }
@@ -82,6 +85,7 @@ impl<R, B> HttpLayer<R, B> {
             instruments,
             routes,
             timeout: None,
+            request_span: RequestSpan::default(),
             request_body: PhantomData,
         }
     }
@@ -94,6 +98,12 @@ impl<R, B> HttpLayer<R, B> {
     /// timeout.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether each request is a span of `tracing` too. Default: [`RequestSpan::Off`].
+    pub fn request_span(mut self, request_span: RequestSpan) -> Self {
+        self.request_span = request_span;
         self
     }
 }
@@ -115,6 +125,7 @@ impl<R: Clone, B> Clone for HttpLayer<R, B> {
             instruments: self.instruments,
             routes: self.routes.clone(),
             timeout: self.timeout,
+            request_span: self.request_span,
             request_body: PhantomData,
         }
     }
@@ -178,6 +189,7 @@ where
             traits,
             trace,
             request.uri().path(),
+            layer.request_span,
         );
 
         let asks_for_upgrade =

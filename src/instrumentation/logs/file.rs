@@ -204,11 +204,6 @@ impl Buffer {
         before < enough && after >= enough
     }
 
-    /// Has what waits written soon.
-    pub(crate) fn wake(&self) {
-        self.filled.notify_one();
-    }
-
     pub(crate) fn counts(&self) -> LineCounts {
         self.lock().counts
     }

@@ -4,6 +4,7 @@ use super::Builder;
 use crate::{
     error::Error,
     export::Destination,
+    logs::{Format, LogFile},
     pipeline::{self, Exemplars, Sampling},
     telemetry::environment,
 };
@@ -17,6 +18,8 @@ pub(super) struct Signals {
     slow_after: Option<Duration>,
     push_interval: Option<Duration>,
     queue_bytes: Option<usize>,
+    pub(super) format: Format,
+    pub(super) file: Option<LogFile>,
 }
 
 /// What holds, after the calls and the environment were heard.
@@ -69,6 +72,24 @@ impl Builder {
     /// last.
     pub fn queue_byte_budget(mut self, bytes: usize) -> Self {
         self.signals.queue_bytes = Some(bytes);
+        self
+    }
+}
+
+impl Builder {
+    /// How log lines are written by the subscriber of [`install()`](Self::install). Default:
+    /// [`Format::Human`].
+    pub fn log_format(mut self, format: Format) -> Self {
+        self.signals.format = format;
+        self
+    }
+
+    /// Writes the log lines of [`install()`](Self::install)'s subscriber to files, in place of
+    /// stderr. They are written on the telemetry's thread; what became of them stands in the
+    /// [`ledger`](crate::Telemetry::ledger) under the destination `log_file`. A folder that cannot
+    /// be written to is refused by `build()`.
+    pub fn log_file(mut self, file: LogFile) -> Self {
+        self.signals.file = Some(file);
         self
     }
 }
