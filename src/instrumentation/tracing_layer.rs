@@ -41,8 +41,10 @@
 //! understood: `otel.name`; `otel.kind`, of which `client` is, and any other stays an attribute;
 //! `otel.status_code`, where `OK` has the last word.
 
+mod entered;
 mod event;
 mod span;
+mod spare;
 
 pub use crate::records::Levels;
 
@@ -130,6 +132,7 @@ where
                 .or_else(context::active),
         };
         let open = Open::begin(self.pipeline, parent, attributes);
+        entered::created(self.pipeline, id, open.context);
         if let Some(span) = context.span(id) {
             span.extensions_mut().replace(open);
         }
@@ -152,17 +155,16 @@ where
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         if self.wants_spans()
-            && let Some(span) = known(context.span(id))
+            && let Some(span) =
+                entered::was_just_created(self.pipeline, id).or_else(|| known(context.span(id)))
         {
-            context::push_span(span);
+            entered::enter(self.pipeline, id, span);
         }
     }
 
-    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if self.wants_spans()
-            && let Some(span) = known(context.span(id))
-        {
-            context::pop_span(span.span_id);
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        if self.wants_spans() {
+            entered::exit(self.pipeline, id);
         }
     }
 
@@ -242,6 +244,23 @@ mod tests {
             tracing::info_span!("checkout").in_scope(|| tracing::debug!("read"));
         });
         assert_eq!(pipeline.handoff.drain().len(), 2);
+    }
+
+    #[test]
+    fn levels_that_are_a_layer_decide_for_all() {
+        let pipeline = Pipeline::for_tests(BOTH);
+        for levels in ["info,noisy=warn", "info,noisy=warn,[x]=trace"] {
+            let levels: Levels = levels.parse().unwrap();
+            let subscriber = registry().with(levels).with(TracingLayer::new(pipeline));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!("read");
+                tracing::debug!("not read");
+                tracing::info!(target: "noisy", "not read");
+                tracing::debug_span!("not read").in_scope(|| ());
+                tracing::info_span!("read").in_scope(|| ());
+            });
+            assert_eq!(pipeline.handoff.drain().len(), 2);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tracing::{
 };
 
 /// Marks an event of [`critical!`](crate::critical); it is a field of its own in no output.
-pub(crate) const CRITICAL: &str = "orderscope.critical";
+const CRITICAL: &str = "orderscope.critical";
 /// The target of a request's own `tracing` span: the request is recorded by the HTTP layer, and
 /// its span is not recorded again.
 pub(crate) const REQUEST_TARGET: &str = "orderscope::request";

@@ -22,7 +22,9 @@ const CAPACITY: usize = 4 * 1024 * 1024;
 const ENOUGH_TO_WAKE: usize = CAPACITY / 8;
 /// The longest that a line waits while the disk keeps up.
 const PAUSE: Duration = Duration::from_millis(200);
-const KEPT_FILES: usize = 14;
+/// Two weeks, and two days.
+const KEPT_DAYS: usize = 14;
+const KEPT_HOURS: usize = 48;
 
 /// A log file that begins anew each day or hour, `prefix.2026-11-23.log` or
 /// `prefix.2026-11-23-07.log`, in UTC.
@@ -49,34 +51,35 @@ pub struct LogFile {
 impl LogFile {
     /// A file for each day.
     pub fn daily(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
-        Self::rolling(directory, prefix, Rotation::DAILY)
+        Self::rolling(directory, prefix, Rotation::DAILY, KEPT_DAYS)
     }
 
     /// A file for each hour.
     pub fn hourly(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
-        Self::rolling(directory, prefix, Rotation::HOURLY)
+        Self::rolling(directory, prefix, Rotation::HOURLY, KEPT_HOURS)
     }
 
     /// One file for good, `prefix.log`: it grows until somebody else sees to it.
     pub fn never(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
-        Self::rolling(directory, prefix, Rotation::NEVER)
+        Self::rolling(directory, prefix, Rotation::NEVER, 1)
     }
 
     fn rolling(
         directory: impl Into<PathBuf>,
         prefix: impl Into<String>,
         rotation: Rotation,
+        kept: usize,
     ) -> Self {
         Self {
             directory: directory.into(),
             prefix: prefix.into(),
             rotation,
-            kept: KEPT_FILES,
+            kept,
         }
     }
 
     /// How many files are kept, the current one included; the oldest are deleted as new ones begin.
-    /// At least 1. Default: 14. Counted are the files in the directory whose names begin with the
+    /// At least 1. Default: 14 of days, 48 of hours. Counted are the files in the directory whose names begin with the
     /// prefix and end in `.log`: give each service a prefix that begins no other's.
     pub fn keep(mut self, files: usize) -> Self {
         self.kept = files.max(1);

@@ -125,7 +125,7 @@ mod tests {
         let to = To::File(Arc::clone(&buffer));
         let lines = Lines::new(pipeline, Format::Json, to, "orders \"eu\"");
         let levels = Levels::read(levels).unwrap();
-        let subscriber = recording_subscriber(Identity::new(), levels, lines);
+        let subscriber = recording_subscriber(levels, Identity::new(), lines);
         tracing::subscriber::with_default(subscriber, emit);
         let (bytes, _) = buffer.take(Vec::new());
         let text = String::from_utf8(bytes).unwrap();

@@ -109,7 +109,7 @@ mod tests {
         assert!(made.iter().all(|(log, fields)| {
             log.severity == Severity::Critical
                 && value(fields, "order_id").is_some()
-                && value(fields, records::CRITICAL).is_none()
+                && value(fields, "orderscope.critical").is_none()
         }));
         let (said, placed) = (&made[0].1, &made[1].1);
         assert_eq!(

@@ -1,6 +1,6 @@
 //! A span from its creation to its close, kept with the registry's own data of it.
 
-use super::event::place;
+use super::{event::place, spare};
 use crate::{
     ids::{SpanContext, SpanId, TraceId},
     pipeline::Pipeline,
@@ -113,6 +113,7 @@ impl Open {
                 is_error: draft.status == Status::Error,
             };
             pipeline.handoff.offer(Record::Span(span), &draft.fields);
+            spare::give_back(draft.fields);
         }
     }
 }
@@ -127,23 +128,20 @@ pub(super) fn failed(open: &mut Open) {
 impl Draft {
     fn begin(pipeline: &Pipeline, parent: Option<SpanId>, attributes: &Attributes<'_>) -> Self {
         let metadata = attributes.metadata();
+        let mut fields = Fields::new(pipeline.settings.record_limits, spare::take());
+        let mut values = Values::new(&mut fields);
+        attributes.record(&mut values);
+        let said = values.said;
+        place(metadata, &mut fields);
+        pipeline.count_truncated(&fields);
         let mut draft = Self {
             parent,
             started: pipeline.clock.now(),
             name: CompactString::const_new(metadata.name()),
             kind: SpanKind::Internal,
             status: Status::Unset,
-            fields: Vec::new(),
+            fields: fields.into_bytes(),
         };
-        let said = Fields::compose(pipeline.settings.record_limits, |fields| {
-            let mut values = Values::new(fields);
-            attributes.record(&mut values);
-            let said = values.said;
-            place(metadata, fields);
-            pipeline.count_truncated(fields);
-            draft.fields = fields.as_bytes().to_vec();
-            said
-        });
         draft.heed(said);
         draft
     }
