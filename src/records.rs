@@ -4,6 +4,7 @@
 //! A record is compact while the code that it speaks of waits: numbers, static words, and the bytes
 //! of its [`Fields`]. What a wire wants is made of it on the worker.
 
+mod critical;
 mod event;
 mod fields;
 mod levels;

@@ -36,7 +36,6 @@
 //! 2026-11-23T18:04:05.123456Z CRITICAL orders::checkout: payment captured twice order_id=1024 http.route=/orders/{id} user.id=u-7 trace=4bf92f35
 //! ```
 
-mod critical;
 mod escape;
 mod file;
 mod line;

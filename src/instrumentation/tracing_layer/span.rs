@@ -203,8 +203,9 @@ impl<'a> Values<'a> {
     fn heed(&mut self, field: &Field, text: &str) -> bool {
         match field.name() {
             NAME => {
-                let name = &text[..text.floor_char_boundary(LONGEST_NAME)];
-                self.said.name = Some(redaction::text(name).into());
+                let mut ends = (0..=text.len().min(LONGEST_NAME)).rev();
+                let end = ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+                self.said.name = Some(redaction::text(&text[..end]).into());
             }
             KIND if text.eq_ignore_ascii_case("client") => self.said.kind = Some(SpanKind::Client),
             KIND if text.eq_ignore_ascii_case("internal") => {}
