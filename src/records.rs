@@ -9,8 +9,6 @@ mod event;
 mod fields;
 mod levels;
 
-#[cfg(test)]
-pub(crate) use event::CRITICAL;
 pub(crate) use event::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS, Written, unless_too_deep};
 pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, overlay, read};
 pub use levels::Levels;

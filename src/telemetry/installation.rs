@@ -52,15 +52,14 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
         metrics::set_global_recorder(telemetry.recorder())
             .map_err(|_| Error::foreign_recorder())?;
     }
-    if let Some((of_records, of_lines)) = levels {
+    if let Some(levels) = levels {
         let already_set = match with_recorder {
             true => "orderscope's `metrics` recorder",
             false => "nothing of orderscope's",
         };
-        warnings.extend(of_lines.warning());
-        let lines = telemetry.lines();
-        let subscriber =
-            logs::recording_subscriber(telemetry.tracing_layer().at(of_records), of_lines, lines);
+        warnings.extend(levels.warning());
+        let (records, lines) = (telemetry.tracing_layer(), telemetry.lines());
+        let subscriber = logs::recording_subscriber(levels, records, lines);
         tracing::subscriber::set_global_default(subscriber)
             .map_err(|_| Error::foreign_subscriber(already_set))?;
     }
@@ -80,14 +79,10 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     Ok(telemetry)
 }
 
-/// Those of the records and those of the lines, which each layer keeps for itself.
-fn levels() -> Result<(Levels, Levels), Error> {
+fn levels() -> Result<Levels, Error> {
     let directives = environment::log_levels(&Process)?;
-    let read = || {
-        Levels::read(&directives)
-            .map_err(|reason| environment::log_levels_refused(&directives, &reason))
-    };
-    Ok((read()?, read()?))
+    Levels::read(&directives)
+        .map_err(|reason| environment::log_levels_refused(&directives, &reason))
 }
 
 /// Whether a subscriber of somebody else's is in place. One that was set for a scope that has

@@ -6,7 +6,7 @@ use crate::{
     clock::{Anchor, Clock},
     ids::{SpanContext, SpanId, TraceId},
     records::{Fields, Limits, Log, RequestSpan, Severity, Span, SpanKind},
-    stack::{DEPTH, RawStack},
+    redaction,
 };
 use ::http::HeaderValue;
 use bytes::Bytes;
@@ -351,6 +351,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, Field)>> {
         6 => "[a-z]{1,8}\\.[a-z_]{0,20}",
         1 => "[a-z]{60,130}\\.x",
     ];
+    let name = name.prop_filter("masked", |name| !redaction::is_secret_name(name));
     vec((name, value), 0..6).prop_map(|mut fields| {
         // A stable order for both sides of the comparison.
         fields.sort_by(|one, next| one.0.cmp(&next.0));
