@@ -37,7 +37,7 @@ struct Shard {
 }
 
 /// Records that lie in the hand-off, or were taken out of it together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Held {
     /// Each with the end of its fields, which begin where those of the one before end.
     records: Vec<(Record, usize)>,
@@ -216,6 +216,17 @@ impl Handoff {
             all.extend(records.zip(fields));
         });
         all
+    }
+}
+
+/// With room for the first records, so that even they allocate nothing.
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            records: Vec::with_capacity(64),
+            fields: Vec::with_capacity(16 * 1024),
+            boxed_bytes: 0,
+        }
     }
 }
 

@@ -222,9 +222,8 @@ impl fmt::Debug for Delivery {
 mod tests {
     use super::*;
     use crate::{
-        catalog,
         delivery::{Answer, Batching, Bounds, Encode, Parts, Reason, Sending, Transport},
-        metrics::{self, Registry},
+        metrics::{self, Descriptor, Registry, Unit},
         records::{Log, Severity, Signal, Value, read},
     };
     use bytes::Bytes;
@@ -324,7 +323,8 @@ mod tests {
             let handoff: &'static Handoff =
                 Box::leak(Box::new(Handoff::new(1 << 20, &[Signal::Logs])));
             let registry = Registry::new(metrics::Limits::default(), clock.clone());
-            let duration = registry.histogram(&catalog::delivery::EXPORT_DURATION);
+            const DURATION: Descriptor = Descriptor::histogram("duration", Unit::SECONDS, "Time.");
+            let duration = registry.histogram(&DURATION);
             let outlet = Outlet::new(
                 Parts {
                     name: "backend".to_owned(),

@@ -31,6 +31,15 @@ impl CountersByValue {
         }
     }
 
+    /// Makes the counter of a value that the code spells: it has room under every cap, and stands at
+    /// 0 before the first event.
+    pub(crate) fn keep(&self, value: &'static str) {
+        let hash = FxBuildHasher.hash_one(value);
+        let series = || self.family.kept(&[(self.attribute, value)]);
+        let is_it = |known: &Box<str>| **known == *value;
+        self.known.insert(hash, is_it, || (value.into(), series()));
+    }
+
     #[inline]
     pub(crate) fn get(&self, value: &str) -> &Counter {
         let value = labels::cut(value, labels::VALUE_LIMIT);

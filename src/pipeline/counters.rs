@@ -32,7 +32,7 @@ impl Counters {
         let events_refused = CountersByValue::new(events_refused, semconv::REASON);
         // So that they are there, at 0, before the first.
         for reason in ["empty_id", "unknown_currency"] {
-            events_refused.get(reason);
+            events_refused.keep(reason);
         }
         Self {
             log_records: Severity::ALL

@@ -14,7 +14,7 @@ const NO_TEXT: &str = "(the payload is no text)";
 
 /// Once it is there, counting a panic takes no memory and waits for nobody.
 pub(super) fn prepare(pipeline: &Pipeline) {
-    pipeline.counters.exceptions_by_type.get(TYPE);
+    pipeline.counters.exceptions_by_type.keep(TYPE);
 }
 
 pub(super) fn count_panic(pipeline: &Pipeline) {

@@ -1,5 +1,7 @@
 //! The record-once guard: one for each accepted request, one outcome for each guard.
 
+mod span;
+
 use super::{
     body::BytesRead,
     instruments::{Instruments, Measure, Route},
@@ -14,11 +16,12 @@ use crate::{
     ids::{SpanContext, SpanId},
     metrics::UpDownCounter,
     pipeline::ResponseTap,
-    records::{self, Record, Signal},
+    records::Signal,
     semconv,
 };
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use compact_str::CompactString;
+use span::SpanDraft;
 use std::{sync::Arc, time::Instant};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -58,14 +61,6 @@ pub(super) struct Exchange {
 pub(super) struct Within<'a> {
     _seen: Option<tracing::span::Entered<'a>>,
     _current: context::Entered<'a>,
-}
-
-/// What a request's span says that nothing else does.
-#[derive(Debug)]
-struct SpanDraft {
-    /// The caller's span.
-    parent: Option<SpanId>,
-    path: CompactString,
 }
 
 /// What the end of the response means.
@@ -297,44 +292,6 @@ impl Exchange {
     fn exemplar(&self) -> Option<SpanContext> {
         let span = self.request.as_ref()?.trace.span();
         self.instruments.pipeline.settings.exemplars.choose(span)
-    }
-
-    /// Hands the request's span off: of a trace that is recorded, and of a request that failed or
-    /// was slow.
-    #[inline]
-    fn record_span(&mut self, outcome: Outcome, now: Instant) {
-        let (Some(draft), Some(request)) = (self.span.take(), &mut self.request) else {
-            return;
-        };
-        let pipeline = self.instruments.pipeline;
-        let duration = now.saturating_duration_since(self.started);
-        let is_error = self.status >= 500
-            || matches!(
-                outcome,
-                Outcome::Panicked | Outcome::TimedOut | Outcome::BodyFailed
-            );
-        if !(request.trace.sampled || is_error || duration > pipeline.settings.slow_after) {
-            return;
-        }
-        let span = records::RequestSpan {
-            context: request.trace.span(),
-            parent: draft.parent,
-            state: request.trace.state.take(),
-            started: self.started,
-            duration,
-            method: self.traits.method(),
-            scheme: self.traits.scheme(),
-            version: self.traits.version(),
-            route: self.route.template(),
-            path: draft.path,
-            status: self.status,
-            outcome: outcome.as_str(),
-            error_type: outcome.error_type(),
-            request_bytes: self.request_bytes.as_ref().map(BytesRead::count),
-            response_bytes: self.response_bytes,
-            is_error,
-        };
-        pipeline.handoff.offer(Record::Request(span), &[]);
     }
 }
 

@@ -1,21 +1,102 @@
 //! What the catalog declares stands on the page, under the names that dashboards and alerts use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http_body_util::BodyExt;
-use hyper::Request;
-use orderscope::{catalog, metrics::Kind};
-use tower::ServiceExt;
+use hyper::{Request, Response};
+use orderscope::{
+    Telemetry, catalog,
+    export::{Destination, InMemory},
+    metrics::Kind,
+};
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::{BOTH, Subject, block_on};
 use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 20] = [
+const NAMES: [(&str, &str, &str); 39] = [
+    (
+        "http.client.request.duration",
+        "http_client_request_duration_seconds",
+        "seconds",
+    ),
+    ("orderscope.log.records", "orderscope_log_records", ""),
+    ("orderscope.exceptions", "orderscope_exceptions", ""),
+    (
+        "orderscope.exceptions.by_type",
+        "orderscope_exceptions_by_type",
+        "",
+    ),
+    ("orderscope.panics", "orderscope_panics", ""),
+    ("orderscope.events", "orderscope_events", ""),
+    ("orderscope.events.refused", "orderscope_events_refused", ""),
+    (
+        "orderscope.records.unclaimed",
+        "orderscope_records_unclaimed",
+        "",
+    ),
+    (
+        "orderscope.delivery.accepted",
+        "orderscope_delivery_accepted",
+        "",
+    ),
+    (
+        "orderscope.delivery.acknowledged",
+        "orderscope_delivery_acknowledged",
+        "",
+    ),
+    (
+        "orderscope.delivery.rejected",
+        "orderscope_delivery_rejected",
+        "",
+    ),
+    (
+        "orderscope.delivery.dropped",
+        "orderscope_delivery_dropped",
+        "",
+    ),
+    (
+        "orderscope.delivery.ambiguous",
+        "orderscope_delivery_ambiguous",
+        "",
+    ),
+    (
+        "orderscope.delivery.queued",
+        "orderscope_delivery_queued",
+        "",
+    ),
+    (
+        "orderscope.delivery.in_flight",
+        "orderscope_delivery_in_flight",
+        "",
+    ),
+    (
+        "orderscope.delivery.spooled",
+        "orderscope_delivery_spooled",
+        "",
+    ),
+    (
+        "orderscope.delivery.queue.size",
+        "orderscope_delivery_queue_size_bytes",
+        "bytes",
+    ),
+    (
+        "orderscope.delivery.export.duration",
+        "orderscope_delivery_export_duration_seconds",
+        "seconds",
+    ),
+    (
+        "orderscope.delivery.breaker.open",
+        "orderscope_delivery_breaker_open",
+        "",
+    ),
     (
         "http.server.request.duration",
         "http_server_request_duration_seconds",
@@ -103,7 +184,59 @@ const NAMES: [(&str, &str, &str); 20] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 7] = [
+const ABSENT_AT_FIRST: [(&str, &str); 20] = [
+    (
+        "http.client.request.duration",
+        "a series for each server that was called",
+    ),
+    (
+        "orderscope.events",
+        "a series for each event that was tracked",
+    ),
+    (
+        "orderscope.delivery.accepted",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.acknowledged",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.rejected",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.dropped",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.ambiguous",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.queued",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.in_flight",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.spooled",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.queue.size",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.export.duration",
+        "series for each destination, of which there is none",
+    ),
+    (
+        "orderscope.delivery.breaker.open",
+        "series for each destination, of which there is none",
+    ),
     (
         "http.server.request.duration",
         "a series for each route that answered",
@@ -166,7 +299,7 @@ fn every_instrument_of_the_catalog_is_on_the_page_or_its_absence_is_explained() 
 
 #[test]
 fn each_family_is_of_its_declared_kind_unit_and_attributes() {
-    let (subject, mut parser) = (Subject::new(), Parser::start());
+    let (subject, mut parser) = (sending(), Parser::start());
     block_on(busy(&subject));
     for format in BOTH {
         let page = subject.parsed(&mut parser, format).unwrap();
@@ -219,15 +352,21 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
     // The instruments of the catalog that have attributes.
-    assert_eq!(series("orderscope_series_overflowed"), 13);
+    assert_eq!(series("orderscope_series_overflowed"), 30);
     assert_eq!(series("orderscope_values_refused"), 2);
-    assert_eq!(series("orderscope_values_truncated"), 1);
+    // Of metrics, and of records.
+    assert_eq!(series("orderscope_values_truncated"), 2);
+    // Severities, and whether they were handled.
+    assert_eq!(series("orderscope_log_records"), 6);
+    assert_eq!(series("orderscope_exceptions"), 6 * 2);
+    assert_eq!(series("orderscope_panics"), 1);
+    assert_eq!(series("orderscope_events_refused"), 2);
     assert_eq!(series("orderscope_worker_restarts"), 1);
 }
 
 #[test]
 fn promtool_complains_of_the_conventions_counts_alone() {
-    let subject = Subject::new();
+    let subject = sending();
     block_on(busy(&subject));
     assert_promtool_complains_of_counts_alone(&block_on(subject.page(Format::Text)));
 }
@@ -242,7 +381,7 @@ pub(crate) fn assert_promtool_complains_of_counts_alone(page: &str) {
 
 #[test]
 fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
-    let (subject, mut parser) = (Subject::new(), Parser::start());
+    let (subject, mut parser) = (sending(), Parser::start());
     block_on(busy(&subject));
     let mut pages = BOTH.map(|format| {
         let page = subject.parsed(&mut parser, format).unwrap();
@@ -261,7 +400,7 @@ fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
             .collect::<BTreeMap<_, _>>()
     });
     assert_eq!(pages[0], pages[1]);
-    assert_eq!(pages[0].len(), 5);
+    assert_eq!(pages[0].len(), 7);
     for descriptor in catalog::ALL.iter().filter(|d| d.kind() == Kind::Histogram) {
         let (_, family, _) = NAMES
             .iter()
@@ -278,6 +417,12 @@ fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
 }
 
 /// Makes every instrument have a series.
+/// One whose records and metrics go somewhere.
+fn sending() -> Subject {
+    let backend = Destination::in_memory("memory", &InMemory::new());
+    Subject::of(Telemetry::builder("orders").destination(backend))
+}
+
 async fn busy(subject: &Subject) {
     subject.record(|| {
         let orders = || metrics::counter!("orders.placed", "city" => "Graz");
@@ -295,7 +440,13 @@ async fn busy(subject: &Subject) {
         )
     };
     let app = Router::new()
-        .route("/orders/{id}", get(async || "an order"))
+        .route(
+            "/orders/{id}",
+            get(async || {
+                orderscope::track_event!("dish_viewed");
+                "an order"
+            }),
+        )
         .route("/events", get(events))
         .layer(subject.telemetry.http_layer());
     for (path, body) in [("/orders/7", Body::from("{}")), ("/events", Body::empty())] {
@@ -303,4 +454,9 @@ async fn busy(subject: &Subject) {
         let answer = app.clone().oneshot(request).await.unwrap();
         answer.into_body().collect().await.unwrap();
     }
+    let answer = async |_| Ok::<_, Infallible>(Response::new(()));
+    let couriers = subject.telemetry.client_layer().layer(service_fn(answer));
+    let call = Request::get("http://couriers:3000/").body(()).unwrap();
+    couriers.oneshot(call).await.unwrap();
+    assert!(subject.telemetry.flush(Duration::from_secs(10)).await);
 }
