@@ -118,8 +118,7 @@ pub(crate) fn describe_beside(fields: &mut Fields) {
 /// current before; also when the code between panics.
 #[inline]
 pub(crate) fn enter(request: &mut Option<Request>) -> Entered<'_> {
-    let span = request.as_ref().map(|request| request.trace.span());
-    let outer = trace::replace_active(span);
+    let outer = trace::begin();
     swap(request);
     Entered { request, outer }
 }
@@ -133,7 +132,7 @@ impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
         swap(self.request);
-        trace::replace_active(self.outer);
+        trace::restore(self.outer);
     }
 }
 

@@ -60,6 +60,7 @@ impl TraceContext {
 }
 
 thread_local! {
+    /// The innermost span that was entered within the current request, or outside every one.
     static ACTIVE: Cell<Option<SpanContext>> = const { Cell::new(None) };
     /// The spans entered on this thread, each with what was active before.
     static ENTERED: RefCell<Vec<(SpanContext, Option<SpanContext>)>> =
@@ -85,7 +86,31 @@ pub fn current_trace() -> Option<TraceContext> {
 /// The innermost span: a `tracing` span that was entered, or the request's.
 #[inline]
 pub(crate) fn active() -> Option<SpanContext> {
-    ACTIVE.try_with(Cell::get).ok().flatten()
+    let entered = ACTIVE.try_with(Cell::get).ok().flatten();
+    entered.or_else(|| with_request(|request| request.trace.span()))
+}
+
+/// From here on another request is the current one, or none: no span was entered within it yet.
+/// What was entered, for [`restore`].
+#[inline]
+pub(super) fn begin() -> Option<SpanContext> {
+    // Looked at first: there is seldom one, and to write takes longer.
+    let take = |active: &Cell<Option<SpanContext>>| match active.get() {
+        None => None,
+        Some(_) => active.take(),
+    };
+    ACTIVE.try_with(take).ok().flatten()
+}
+
+/// The end of what [`begin`] began.
+#[inline]
+pub(super) fn restore(outer: Option<SpanContext>) {
+    // An error: the thread is going.
+    let _ = ACTIVE.try_with(|active| {
+        if outer.is_some() || active.get().is_some() {
+            active.set(outer);
+        }
+    });
 }
 
 #[inline]
