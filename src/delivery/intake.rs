@@ -248,10 +248,13 @@ mod tests {
         }
     }
 
+    /// What a request is answered, by its bytes; `None`: nothing, ever.
+    type ByBytes = dyn Fn(&[u8]) -> Option<Answer> + Send + Sync;
+
     /// Answers by a function of the request's bytes and keeps what it took.
     #[derive(Clone)]
     struct Backend {
-        answer: Arc<dyn Fn(&[u8]) -> Option<Answer> + Send + Sync>,
+        answer: Arc<ByBytes>,
         script: Arc<Mutex<VecDeque<Answer>>>,
         taken: Arc<Mutex<Vec<u8>>>,
     }

@@ -36,19 +36,19 @@ impl CountersByValue {
     pub(crate) fn keep(&self, value: &'static str) {
         let hash = FxBuildHasher.hash_one(value);
         let series = || self.family.kept(&[(self.attribute, value)]);
-        let is_it = |known: &Box<str>| **known == *value;
-        self.known.insert(hash, is_it, || (value.into(), series()));
+        self.known
+            .insert(hash, |known| **known == *value, || (value.into(), series()));
     }
 
     #[inline]
     pub(crate) fn get(&self, value: &str) -> &Counter {
         let value = labels::cut(value, labels::VALUE_LIMIT);
         let hash = FxBuildHasher.hash_one(value);
-        let is_it = |known: &Box<str>| **known == *value;
-        let known = self.known.get(hash, is_it);
+        let known = self.known.get(hash, |known| **known == *value);
         let known = known.or_else(|| {
             let series = || self.family.with(&[(self.attribute, value)]);
-            self.known.insert(hash, is_it, || (value.into(), series()))
+            self.known
+                .insert(hash, |known| **known == *value, || (value.into(), series()))
         });
         known.unwrap_or_else(|| {
             self.family.count_overflow();
