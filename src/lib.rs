@@ -1,5 +1,5 @@
 //! Observability for the services of an online food-delivery platform: wrap the router in one
-//! layer, scrape `/metrics`.
+//! layer, call [`track_event`] from business code, scrape `/metrics` or send it all over OTLP.
 //!
 //! ```no_run
 //! use axum::{Router, extract::Path, routing::get};
@@ -31,10 +31,15 @@
 //! - **Nothing grows without bound, and nothing is lost silently**: what is refused, cut or beyond a
 //!   cap is counted, on the same page as the rest. [`metrics`] names the bounds.
 //!
+//! - **A record that was accepted is accounted for**: acknowledged, or counted by what became of it.
+//!   [`Telemetry::ledger`] tells, for each destination; without one, none is built.
+//!
 //! ```text
-//! request ─→ http layer ─→ metrics (sharded storage) ─┬─→ /metrics: Prometheus text, OpenMetrics
-//! metrics::counter! ─────────↗                        └─→ snapshot()
-//! process (CPU, memory) ─────↗
+//! request ─→ http layer ──┬─ sums ──→ metrics (sharded storage) ─┬─→ /metrics: text, OpenMetrics
+//! metrics::counter! ──────┤                                      ├─→ OTLP metrics
+//! opentelemetry::global ──┤                                      └─→ snapshot()
+//! span!, error!, panic ───┼─ items ─→ records (compact, masked) ─→ queues ─→ OTLP traces and logs
+//! track_event, errors ────┘
 //! ```
 //!
 //! # The rooms
@@ -42,8 +47,11 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`telemetry`] | what the application holds, its builder, its routes, its end |
-//! | [`http`] | the layer, outcomes, streams, propagation |
-//! | [`context`] | the trace of the current request |
+//! | [`http`] | the layer, outcomes, streams, propagation, the layer for outgoing calls |
+//! | [`events`] | `track_event`, money, the vocabulary |
+//! | [`errors`] | `capture_error`, panics, errors of handlers |
+//! | [`logs`], [`tracing_layer`] | severities, `critical!`, lines and their files; what becomes of `tracing` |
+//! | [`context`] | the current request: its trace, whom it is for, taking it along |
 //! | [`catalog`] | every instrument, declared once |
 //! | [`snapshot`] | all numbers at one moment |
 //! | [`export`] | where telemetry is sent, and how |
@@ -55,6 +63,8 @@
 //! | feature | default | what it buys |
 //! | --- | --- | --- |
 //! | `axum` | yes | `http_layer()`, `metrics_route()`, `health_routes()`; without it, `tower_layer()` and the scrape listener |
+//! | `grpc` | no | OTLP over gRPC |
+//! | `zstd` | no | OTLP compressed by zstd |
 
 pub mod catalog;
 pub mod clock;
