@@ -4,10 +4,12 @@ mod counters;
 mod ledger;
 mod sampler;
 mod tap;
+mod user_ids;
 
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
 pub(crate) use tap::ResponseTap;
+pub(crate) use user_ids::UserIds;
 
 use crate::{
     catalog,
@@ -46,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) sampling: Sampling,
     /// A request that takes longer keeps its span, whatever was decided on its trace.
     pub(crate) slow_after: Duration,
+    /// How ids of users leave.
+    pub(crate) user_ids: UserIds,
     /// Whether a caller's trace is taken over, and ours given to those we call.
     pub(crate) propagates: bool,
     pub(crate) exemplars: Exemplars,
@@ -59,6 +63,7 @@ impl Default for Settings {
             sampling: Sampling::default(),
             // The product's threshold on response time.
             slow_after: Duration::from_secs(2),
+            user_ids: UserIds::Raw,
             propagates: true,
             exemplars: Exemplars::default(),
             record_limits: records::Limits::default(),

@@ -19,7 +19,9 @@ pub(crate) struct Identity {
 
 /// Says whom the current request is for. From here on its errors, events and log lines carry
 /// `user.id` and `session.id`. Call it from the authenticating middleware, inside the layer; outside
-/// a request it does nothing. Ids are cut at 128 bytes; an empty one stands for unknown.
+/// a request it does nothing. Ids are cut at 128 bytes; an empty one stands for unknown. A user's
+/// leaves as it is, or hashed by
+/// [`hash_user_ids`](crate::telemetry::Builder::hash_user_ids).
 ///
 /// ```
 /// use axum::{extract::Request, middleware::Next, response::Response};
@@ -38,7 +40,10 @@ pub fn identify(user_id: impl fmt::Display, session_id: impl fmt::Display) {
 /// As [`identify`], where there is no session.
 pub fn identify_user(user_id: impl fmt::Display) {
     let user = cut(&user_id);
-    let _ = with_request_mut(|request| request.identity.get_or_insert_default().user = user);
+    let _ = with_request_mut(|request| {
+        let user = request.pipeline.settings.user_ids.tell(user);
+        request.identity.get_or_insert_default().user = user;
+    });
 }
 
 /// As [`identify`], where the user is not known.

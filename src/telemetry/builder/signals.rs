@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     export::Destination,
     logs::{Format, LogFile},
-    pipeline::{self, Exemplars, Sampling},
+    pipeline::{self, Exemplars, Sampling, UserIds},
     telemetry::environment,
 };
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub(super) struct Signals {
     slow_after: Option<Duration>,
     push_interval: Option<Duration>,
     queue_bytes: Option<usize>,
+    user_ids: Option<UserIds>,
     pub(super) format: Format,
     pub(super) file: Option<LogFile>,
 }
@@ -77,6 +78,14 @@ impl Builder {
 }
 
 impl Builder {
+    /// Lets the ids of users that [`context::identify`](crate::context::identify) is told leave as
+    /// HMAC-SHA256 under `key`, half of it in hexadecimal: the same user is the same everywhere
+    /// that has the same key, and nobody without it can tell who that is. Default: as they are.
+    pub fn hash_user_ids(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.signals.user_ids = Some(UserIds::hashed(key.as_ref()));
+        self
+    }
+
     /// How log lines are written by the subscriber of [`install()`](Self::install). Default:
     /// [`Format::Human`].
     pub fn log_format(mut self, format: Format) -> Self {
@@ -129,6 +138,7 @@ impl Signals {
             pipeline: pipeline::Settings {
                 sampling,
                 slow_after: self.slow_after.unwrap_or(defaults.slow_after),
+                user_ids: self.user_ids.clone().unwrap_or(UserIds::Raw),
                 record_limits: environment.limits,
                 propagates: environment.propagates_trace,
                 exemplars: match environment.is_disabled {

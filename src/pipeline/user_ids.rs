@@ -1,0 +1,55 @@
+//! How ids of users leave the process.
+
+use ring::hmac::{HMAC_SHA256, Key, sign};
+use std::fmt::Write as _;
+
+/// As they are, or as hashes that only who has the key can tie to a user.
+#[derive(Clone, Debug)]
+pub(crate) enum UserIds {
+    Raw,
+    Hashed(Key),
+}
+
+/// Bytes of a hash that are kept: no two users of a platform share them.
+const KEPT: usize = 16;
+
+impl UserIds {
+    /// HMAC-SHA256 under `key`.
+    pub(crate) fn hashed(key: &[u8]) -> Self {
+        Self::Hashed(Key::new(HMAC_SHA256, key))
+    }
+
+    /// The id as it is told to others.
+    pub(crate) fn tell(&self, id: String) -> String {
+        match self {
+            Self::Raw => id,
+            // Nobody is nobody still.
+            Self::Hashed(_) if id.is_empty() => id,
+            Self::Hashed(key) => {
+                let hash = sign(key, id.as_bytes());
+                let mut told = String::with_capacity(2 * KEPT);
+                for byte in hash.as_ref().iter().take(KEPT) {
+                    // Never fails into a string.
+                    let _ = write!(told, "{byte:02x}");
+                }
+                told
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_the_same_for_one_user_and_one_key_alone() {
+        let tell = |key: &str, id: &str| UserIds::hashed(key.as_bytes()).tell(id.to_owned());
+        let told = tell("k", "u-1");
+        assert_eq!(told.len(), 2 * KEPT);
+        assert_eq!(told, tell("k", "u-1"));
+        assert_ne!(told, tell("k", "u-2"));
+        assert_ne!(told, tell("other", "u-1"));
+        assert_eq!(tell("k", ""), "");
+    }
+}
