@@ -3,11 +3,15 @@
 //! ```sh
 //! cargo run --example food_delivery                          # until Ctrl-C
 //! cargo run --example food_delivery -- --for 30s --summary summary.json
+//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --example food_delivery
 //! ```
 //!
 //! Customers browse, fill carts, order, pay and follow their couriers over real sockets; scanners
-//! probe, clients vanish half-way, one coupon panics and one bank never answers. While it runs,
-//! `/metrics` shows it; at the end, a summary says where every request went.
+//! probe, clients vanish half-way, one coupon panics and one bank never answers. Payments are the
+//! business of a second service, in the same process but behind HTTP, so that traces go over both.
+//! While it runs, `/metrics` shows it, and a collector gets traces, logs, errors, events and metrics
+//! if the environment names one; at the end, a summary says where every request and every record
+//! went.
 
 #![allow(
     clippy::print_stdout,
@@ -17,6 +21,8 @@
 
 #[path = "food_delivery/accounts.rs"]
 mod accounts;
+#[path = "food_delivery/backend.rs"]
+mod backend;
 #[path = "food_delivery/catalogue.rs"]
 mod catalogue;
 #[path = "food_delivery/client.rs"]
@@ -31,14 +37,22 @@ mod database;
 mod deadline;
 #[path = "food_delivery/journeys.rs"]
 mod journeys;
+#[path = "food_delivery/ledger.rs"]
+mod ledger;
 #[path = "food_delivery/orders.rs"]
 mod orders;
+#[path = "food_delivery/payments.rs"]
+mod payments;
 #[path = "food_delivery/platform.rs"]
 mod platform;
+#[path = "food_delivery/provider.rs"]
+mod provider;
 #[path = "food_delivery/strangers.rs"]
 mod strangers;
 #[path = "food_delivery/summary.rs"]
 mod summary;
+#[path = "food_delivery/tallies.rs"]
+mod tallies;
 #[path = "food_delivery/tracking.rs"]
 mod tracking;
 #[path = "food_delivery/traffic.rs"]
@@ -47,22 +61,30 @@ mod traffic;
 use std::{
     error::Error,
     fs::File,
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Write, stderr, stdout},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use orderscope::{
     Telemetry,
     catalog::http::{REQUEST_DURATION, TIME_TO_FIRST_BYTE},
+    logs::Format,
 };
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
-    client::Client, database::Database, deadline::Deadline, platform::Platform, summary::Summary,
+    backend::Backend,
+    client::Client,
+    database::Database,
+    deadline::Deadline,
+    payments::Payments,
+    platform::Platform,
+    provider::PaymentProvider,
+    summary::{Summaries, Summary},
     traffic::Traffic,
 };
 
@@ -85,9 +107,19 @@ struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
-    /// File to write the summary to, as JSON
+    /// File to write the summary to, as JSON; `-` is the standard output, alone then
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+
+    /// How log lines are written on the standard error
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -102,7 +134,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("food_delivery: some requests are unaccounted for");
+            eprintln!("food_delivery: some requests or records are unaccounted for");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -112,23 +144,30 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs the platform to its end; true if every request is accounted for.
+/// Runs the platform to its end; true if every request and every record is accounted for.
 async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     // All that can be wrong with the command line is told before the run, not after it.
     let listener = listen(&arguments.listen).await?;
     let address = listener.local_addr()?;
     let summary_file = arguments.summary.as_deref().map(create).transpose()?;
 
-    let telemetry = Telemetry::builder("food-delivery")
+    let backend = Backend::chosen();
+    let telemetry = backend
+        .take_from(Telemetry::builder("food-delivery"))
         .version(env!("CARGO_PKG_VERSION"))
         .environment("demo")
         .histogram_edges(REQUEST_DURATION.name(), finer(REQUEST_DURATION.edges()))
         .histogram_edges(TIME_TO_FIRST_BYTE.name(), finer(TIME_TO_FIRST_BYTE.edges()))
+        .log_format(arguments.log_format.into())
         .install()?;
     orders::describe_metrics();
+    let backend_of_payments = Backend::chosen();
+    let payments = Payments::open(&backend_of_payments).await?;
 
     let closing = Deadline::new();
-    let platform = Platform::new(Database::open().await?, closing.clone());
+    let provider = PaymentProvider::new(payments.address, &telemetry)?;
+    let platform = Platform::new(Database::open().await?, provider, closing.clone());
+    let errands = platform.errands.clone();
     let kitchen = tokio::spawn(tracking::kitchen(platform.clone()));
     let app = platform::router(platform, &telemetry);
     let shutdown = closing.clone();
@@ -137,7 +176,7 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
             .with_graceful_shutdown(async move { shutdown.passed().await })
             .into_future(),
     );
-    announce(&arguments, address)?;
+    announce(&arguments, address, payments.telemetry.metrics_address())?;
 
     let leaving = Deadline::new();
     let traffic = Traffic {
@@ -161,16 +200,34 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         Ok(served) => served??,
         Err(_) => eprintln!("food_delivery: some connections did not close in {SERVER_GRACE:?}"),
     }
-    let summary = Summary::settled(&telemetry).await;
-    let report = telemetry.shutdown(TELEMETRY_GRACE).await;
+    errands.close();
+    let _ = timeout(SERVER_GRACE, errands.wait()).await;
+    let telemetry_of_payments = payments.telemetry.clone();
+    payments.close(SERVER_GRACE).await?;
 
+    let summaries = Summaries {
+        platform: ended(&telemetry, &backend).await,
+        payments: ended(&telemetry_of_payments, &backend_of_payments).await,
+    };
     // The file first: it must not depend on whether anybody still reads the output.
     if let Some(mut file) = summary_file {
-        serde_json::to_writer_pretty(&mut file, &summary)?;
+        serde_json::to_writer_pretty(&mut file, &summaries)?;
         writeln!(file)?;
     }
-    writeln!(std::io::stdout(), "\n{summary}\n\n{report}")?;
-    Ok(summary.is_balanced())
+    writeln!(arguments.to_people(), "\n{summaries}")?;
+    Ok(summaries.are_balanced())
+}
+
+/// Ends the telemetry of a service that has ended, and sums it up.
+async fn ended(telemetry: &Telemetry, backend: &Backend) -> Summary {
+    summary::settled(telemetry).await;
+    let report = telemetry.shutdown(TELEMETRY_GRACE).await;
+    // What a destination would not take is told here, beside where the log lines are.
+    if !report.is_complete() {
+        eprintln!("{report}");
+    }
+    let received = backend.received();
+    Summary::of(&telemetry.snapshot(), report.ledger(), received)
 }
 
 /// A database in memory answers faster than the usual edges tell apart.
@@ -191,30 +248,61 @@ async fn listen(address: &str) -> Result<TcpListener, String> {
         })
 }
 
-fn create(path: &std::path::Path) -> Result<File, String> {
+fn create(path: &Path) -> Result<Box<dyn Write>, String> {
+    if path == Path::new("-") {
+        return Ok(Box::new(stdout()));
+    }
     File::create(path)
+        .map(|file| Box::new(file) as _)
         .map_err(|error| format!("cannot write the summary to {}: {error}", path.display()))
 }
 
-fn announce(arguments: &Arguments, address: SocketAddr) -> std::io::Result<()> {
+impl Arguments {
+    /// Where people read: not where the summary goes.
+    fn to_people(&self) -> Box<dyn Write> {
+        match self.summary.as_deref() {
+            Some(path) if path == Path::new("-") => Box::new(stderr()),
+            _ => Box::new(stdout()),
+        }
+    }
+}
+
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+fn announce(
+    arguments: &Arguments,
+    address: SocketAddr,
+    metrics_of_payments: Option<SocketAddr>,
+) -> std::io::Result<()> {
     let url = format!("http://{}", reachable(address));
     let length = match arguments.length {
         Some(length) => format!("for {}", humantime::format_duration(length)),
         None => "until Ctrl-C".to_owned(),
     };
     let Arguments { rate, seed, .. } = arguments;
+    let payments = metrics_of_payments
+        .map(|address| format!("\n  payments  curl http://{address}/metrics    the second service"))
+        .unwrap_or_default();
     writeln!(
-        std::io::stdout(),
+        arguments.to_people(),
         "Food delivery at {url}, {length}: {rate} requests a second of its own, seed {seed}
 
-  metrics   curl {url}/metrics
+  metrics   curl {url}/metrics{payments}
   health    curl {url}/health/ready
   browse    curl {url}/restaurants
             curl {url}/restaurants/3/dishes
   search    curl {url}/search?q=pizza
   track     curl -N {url}/orders/1/track    while the first order is on its way
 
-Now and then it fails on purpose: a panic, a timeout, a declined payment, a client that leaves.
+Now and then it fails on purpose: a panic, a timeout, a declined payment, a client that leaves, a
+payment that is captured twice.
 "
     )
 }

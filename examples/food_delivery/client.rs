@@ -49,8 +49,8 @@ impl Client {
         self.address
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        read(self.open(path).await?).await
+    pub(crate) async fn get(&self, path: &str, session: Option<&str>) -> Result<Answer, Failure> {
+        read(self.open(path, session).await?).await
     }
 
     pub(crate) async fn post(
@@ -59,28 +59,38 @@ impl Client {
         session: Option<&str>,
         body: &Value,
     ) -> Result<Answer, Failure> {
-        let mut request = self
-            .request(Method::POST, path)
+        let request = self
+            .request(Method::POST, path, session)
             .header(CONTENT_TYPE, "application/json");
-        if let Some(token) = session {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
         let body = Full::from(body.to_string());
         read(self.send(request.body(body)?).await?).await
     }
 
     /// Asks for a path and leaves the body to the caller.
-    pub(crate) async fn open(&self, path: &str) -> Result<Response<Incoming>, Failure> {
-        let request = self.request(Method::GET, path);
+    pub(crate) async fn open(
+        &self,
+        path: &str,
+        session: Option<&str>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let request = self.request(Method::GET, path, session);
         self.send(request.body(Full::default())?).await
     }
 
-    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        session: Option<&str>,
+    ) -> hyper::http::request::Builder {
         let address = self.address;
-        Request::builder()
+        let request = Request::builder()
             .method(method)
             .uri(format!("http://{address}{path}"))
-            .header(HOST, address.to_string())
+            .header(HOST, address.to_string());
+        match session {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {

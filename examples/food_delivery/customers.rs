@@ -57,23 +57,23 @@ pub(crate) async fn visit(client: Client, journey: Journey, leaving: Deadline) {
 impl Customer {
     async fn take(&self, step: Step) -> Result<Answer, Failure> {
         let Self {
-            client,
             number,
             cart,
             order,
             ..
         } = self;
         match step {
-            Step::ListRestaurants => client.get("/restaurants").await,
+            Step::ListRestaurants => self.get("/restaurants").await,
             Step::ReadMenu { restaurant } => {
-                client
-                    .get(&format!("/restaurants/{restaurant}/dishes"))
-                    .await
+                self.get(&format!("/restaurants/{restaurant}/dishes")).await
             }
-            Step::Search { text } => client.get(&format!("/search?q={text}")).await,
+            Step::ViewDish { choice } => {
+                let dish = self.chosen(choice);
+                self.get(&format!("/dishes/{dish}")).await
+            }
+            Step::Search { text } => self.get(&format!("/search?q={text}")).await,
             Step::ExportSales { restaurant } => {
-                client
-                    .get(&format!("/restaurants/{restaurant}/sales.csv"))
+                self.get(&format!("/restaurants/{restaurant}/sales.csv"))
                     .await
             }
             Step::OpenCart => {
@@ -84,10 +84,13 @@ impl Customer {
                 .await
             }
             Step::AddItem { choice, quantity } => {
-                // A search may have found nothing; the first dish is always there.
-                let dish = self.seen.get(choice % self.seen.len().max(1)).unwrap_or(&1);
-                let item = json!({ "dish": dish, "quantity": quantity });
+                let item = json!({ "dish": self.chosen(choice), "quantity": quantity });
                 self.post(&format!("/carts/{cart}/items"), item).await
+            }
+            Step::ViewCart => self.get(&format!("/carts/{cart}")).await,
+            Step::AddFavorite { choice } => {
+                self.post("/favorites", json!({ "dish": self.chosen(choice) }))
+                    .await
             }
             Step::LogIn { mistyped } => {
                 let typed = if mistyped { "passwrod" } else { "password" };
@@ -105,8 +108,19 @@ impl Customer {
                 self.post(&format!("/orders/{order}/payment"), json!({ "card": card }))
                     .await
             }
-            Step::LookAtOrder | Step::Track { .. } => client.get(&format!("/orders/{order}")).await,
+            Step::LookAtOrder | Step::Track { .. } => self.get(&format!("/orders/{order}")).await,
         }
+    }
+
+    /// One of the dishes seen so far. A search may have found nothing; the first dish is always
+    /// there.
+    fn chosen(&self, choice: usize) -> i64 {
+        let dish = self.seen.get(choice % self.seen.len().max(1));
+        dish.copied().unwrap_or(1)
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.client.get(path, self.session.as_deref()).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<Answer, Failure> {
@@ -131,7 +145,8 @@ impl Customer {
     /// Reads the order's stages as they come, for so long; dropping the body hangs up.
     async fn track(&self, at_most: Duration) -> Result<(), Failure> {
         let path = format!("/orders/{}/track", self.order);
-        let mut stages = self.client.open(&path).await?.into_body();
+        let session = self.session.as_deref();
+        let mut stages = self.client.open(&path, session).await?.into_body();
         let reading = async {
             while let Some(frame) = stages.frame().await {
                 frame?;

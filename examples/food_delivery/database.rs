@@ -73,7 +73,7 @@ impl Database {
         Ok(())
     }
 
-    /// Forgets all but the newest carts, orders and sessions.
+    /// Forgets all but the newest carts, orders, favourites and sessions.
     pub(crate) async fn tidy(&self) -> Result<(), sqlx::Error> {
         let mut rows = self.write().await?;
         sqlx::raw_sql(TIDY).execute(&mut *rows).await?;
@@ -148,6 +148,7 @@ CREATE TABLE sales (
 CREATE INDEX sales_by_restaurant ON sales (restaurant, id);
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password TEXT NOT NULL);
 CREATE TABLE sessions (token TEXT PRIMARY KEY, customer INTEGER NOT NULL REFERENCES customers);
+CREATE TABLE favorites (customer INTEGER NOT NULL, dish INTEGER NOT NULL, UNIQUE (customer, dish));
 CREATE TABLE carts (id INTEGER PRIMARY KEY, customer TEXT NOT NULL);
 CREATE TABLE cart_items (cart INTEGER NOT NULL, dish INTEGER NOT NULL, quantity INTEGER NOT NULL);
 CREATE INDEX cart_items_by_cart ON cart_items (cart);
@@ -187,6 +188,7 @@ const TIDY: &str = "
 DELETE FROM cart_items WHERE cart < (SELECT max(id) FROM carts) - 5000;
 DELETE FROM carts WHERE id < (SELECT max(id) FROM carts) - 5000;
 DELETE FROM orders WHERE id < (SELECT max(id) FROM orders) - 5000;
+DELETE FROM favorites WHERE rowid < (SELECT max(rowid) FROM favorites) - 5000;
 DELETE FROM sessions WHERE rowid < (SELECT max(rowid) FROM sessions) - 5000;
 ";
 

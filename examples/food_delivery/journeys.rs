@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::database::{BROKEN_COUPON, COUPON, CUSTOMERS, RESTAURANTS, SPOILT_BOOKS};
+use crate::{
+    database::{BROKEN_COUPON, COUPON, CUSTOMERS, RESTAURANTS, SPOILT_BOOKS},
+    payments::{CARD_OF_A_BANK_THAT_IS_AWAY, CARD_THAT_BREAKS_THE_CONNECTION, DECLINED_CARD},
+};
 
 /// A customer and the steps of one visit.
 pub(crate) struct Journey {
@@ -20,6 +23,10 @@ pub(crate) enum Step {
     ReadMenu {
         restaurant: i64,
     },
+    /// Looks at one of the dishes seen so far.
+    ViewDish {
+        choice: usize,
+    },
     Search {
         text: &'static str,
     },
@@ -32,15 +39,21 @@ pub(crate) enum Step {
         choice: usize,
         quantity: u8,
     },
+    ViewCart,
     LogIn {
         mistyped: bool,
+    },
+    /// Keeps one of the dishes seen so far for another day.
+    AddFavorite {
+        choice: usize,
     },
     PlaceOrder {
         coupon: Option<&'static str>,
         payment: &'static str,
     },
+    /// Without a card, by the customer's bank.
     Pay {
-        card: &'static str,
+        card: Option<&'static str>,
     },
     LookAtOrder,
     /// Follows the order to its delivery, or only for a while.
@@ -54,6 +67,11 @@ pub(crate) enum Step {
 pub(crate) enum Mishap {
     BrokenCoupon,
     SilentBank,
+    BankAway,
+    BrokenConnection,
+    /// The customer taps twice on what pays.
+    DoubleTap,
+    FavoriteTwice,
     SpoiltBooks,
 }
 
@@ -63,6 +81,7 @@ enum State {
     Browsing,
     Choosing,
     Filling,
+    Reviewing,
     LoggingIn,
     Ordering,
     Paying,
@@ -94,17 +113,22 @@ impl Journey {
             Step::LogIn { mistyped: false },
         ];
         let order = |coupon, payment| Step::PlaceOrder { coupon, payment };
-        let steps = match mishap {
-            Mishap::BrokenCoupon => [&shopping[..], &[order(Some(BROKEN_COUPON), "card")]].concat(),
-            Mishap::SilentBank => [
-                &shopping[..],
-                &[order(None, "bank"), Step::Pay { card: "" }],
-            ]
-            .concat(),
-            Mishap::SpoiltBooks => vec![Step::ExportSales {
-                restaurant: SPOILT_BOOKS,
-            }],
+        let by_card = |card| vec![order(None, "card"), Step::Pay { card: Some(card) }];
+        let end = match mishap {
+            Mishap::BrokenCoupon => vec![order(Some(BROKEN_COUPON), "card")],
+            Mishap::SilentBank => vec![order(None, "bank"), Step::Pay { card: None }],
+            Mishap::BankAway => by_card(CARD_OF_A_BANK_THAT_IS_AWAY),
+            Mishap::BrokenConnection => by_card(CARD_THAT_BREAKS_THE_CONNECTION),
+            Mishap::DoubleTap => [by_card(CARD), vec![Step::Pay { card: Some(CARD) }]].concat(),
+            Mishap::FavoriteTwice => vec![Step::AddFavorite { choice: 1 }; 2],
+            Mishap::SpoiltBooks => {
+                let export = Step::ExportSales {
+                    restaurant: SPOILT_BOOKS,
+                };
+                return Self::of_anyone(vec![(thought(rng), export)], rng);
+            }
         };
+        let steps = [&shopping[..], &end].concat();
         let steps = steps.into_iter().map(|step| (thought(rng), step)).collect();
         Self::of_anyone(steps, rng)
     }
@@ -129,14 +153,19 @@ impl State {
                 _ => return None,
             },
             Self::Choosing => match chance {
-                ..60 => (Step::OpenCart, Self::Filling),
-                60..90 => (read_menu(rng), Self::Choosing),
+                ..45 => (Step::OpenCart, Self::Filling),
+                45..70 => (view_dish(rng), Self::Choosing),
+                70..90 => (read_menu(rng), Self::Choosing),
                 _ => return None,
             },
             Self::Filling => match chance {
                 ..55 => (add_item(rng), Self::Filling),
-                55..85 => (add_item(rng), Self::LoggingIn),
+                55..85 => (add_item(rng), Self::Reviewing),
                 // The abandoned cart.
+                _ => return None,
+            },
+            Self::Reviewing => match chance {
+                ..90 => (Step::ViewCart, Self::LoggingIn),
                 _ => return None,
             },
             Self::LoggingIn => {
@@ -150,22 +179,16 @@ impl State {
                 (Step::PlaceOrder { coupon, payment }, Self::Paying)
             }
             Self::Paying => match chance {
-                ..80 => (
-                    Step::Pay {
-                        card: "4000 0000 0000 0077",
-                    },
-                    Self::Waiting,
-                ),
-                80..95 => (
-                    Step::Pay {
-                        card: "4000 0000 0000 0002",
-                    },
-                    Self::Paying,
-                ),
+                ..80 => (Step::Pay { card: Some(CARD) }, Self::Waiting),
+                80..95 => {
+                    let card = Some(DECLINED_CARD);
+                    (Step::Pay { card }, Self::Paying)
+                }
                 _ => return None,
             },
             Self::Waiting => match chance {
-                ..40 => (Step::LookAtOrder, Self::Waiting),
+                ..30 => (Step::LookAtOrder, Self::Waiting),
+                30..40 => (add_favorite(rng), Self::Waiting),
                 40..70 => return Some((Step::Track { at_most: None }, None)),
                 70..85 => {
                     let at_most = Some(Duration::from_millis(rng.u64(100..900)));
@@ -190,6 +213,16 @@ fn thought(rng: &mut Rng) -> Duration {
 fn read_menu(rng: &mut Rng) -> Step {
     let restaurant = rng.i64(1..=RESTAURANTS);
     Step::ReadMenu { restaurant }
+}
+
+fn view_dish(rng: &mut Rng) -> Step {
+    let choice = rng.usize(..8);
+    Step::ViewDish { choice }
+}
+
+fn add_favorite(rng: &mut Rng) -> Step {
+    let choice = rng.usize(..8);
+    Step::AddFavorite { choice }
 }
 
 fn search(rng: &mut Rng) -> Step {
@@ -218,6 +251,9 @@ const LONGEST_THOUGHT: f64 = 1.2;
 
 /// Nobody stays longer than this many steps.
 const LONGEST_JOURNEY: usize = 40;
+
+/// A card that pays.
+const CARD: &str = "4000 0000 0000 0077";
 
 /// Texts that the search finds in its index.
 const WORDS: [&str; 6] = ["pizza", "ramen", "curry", "fries", "dal", "noodles"];

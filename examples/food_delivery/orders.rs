@@ -6,6 +6,13 @@ use axum::{
     http::StatusCode,
 };
 use metrics::Unit;
+use orderscope::{
+    capture_error, context, critical,
+    events::{
+        CartViewed, CheckoutStarted, Currency, Money, OrderPlaced, PaymentFailed, PaymentSucceeded,
+    },
+    track_event,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
@@ -13,6 +20,8 @@ use sqlx::SqliteConnection;
 use crate::{
     accounts::LoggedIn,
     platform::{Failure, Platform},
+    provider::Charged,
+    tracking,
 };
 
 /// Names of an order's stages, by their number in the database.
@@ -58,6 +67,12 @@ impl Payment {
 #[derive(Deserialize)]
 pub(crate) struct Charge {
     card: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Cart {
+    items: u32,
+    cents: i64,
 }
 
 #[derive(Serialize)]
@@ -109,10 +124,25 @@ pub(crate) async fn add_item(
         return Err(Failure::not_found("no such cart or dish"));
     }
     rows.commit().await?;
+    track_event!("cart_item_added", cart_id = cart, dish_id = dish, quantity);
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn place(
+pub(crate) async fn view_cart(
+    State(platform): State<Platform>,
+    Path(cart_id): Path<i64>,
+) -> Result<Json<Cart>, Failure> {
+    let cart = contents(&mut *platform.database.read().await?, cart_id).await?;
+    track_event(CartViewed {
+        cart_id,
+        items: cart.items,
+        value: euro(cart.cents),
+    });
+    Ok(Json(cart))
+}
+
+/// Makes an order of a cart, to be paid for.
+pub(crate) async fn check_out(
     State(platform): State<Platform>,
     LoggedIn(customer): LoggedIn,
     Json(order): Json<NewOrder>,
@@ -122,20 +152,14 @@ pub(crate) async fn place(
         None => 0,
     };
     let mut rows = platform.database.write().await?;
-    let (items, value): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), coalesce(sum(quantity * cents), 0)
-         FROM cart_items JOIN dishes ON dishes.id = dish WHERE cart = ?",
-    )
-    .bind(order.cart)
-    .fetch_one(&mut *rows)
-    .await?;
-    if items == 0 {
+    let cart = contents(&mut rows, order.cart).await?;
+    if cart.items == 0 {
         return Err(Failure::Refused(
             StatusCode::UNPROCESSABLE_ENTITY,
             "the cart is empty",
         ));
     }
-    let cents = (value - gift).max(0);
+    let cents = (cart.cents - gift).max(0);
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO orders (cart, customer, payment, cents) VALUES (?, ?, ?, ?) RETURNING id",
     )
@@ -146,9 +170,11 @@ pub(crate) async fn place(
     .fetch_one(&mut *rows)
     .await?;
     rows.commit().await?;
-    metrics::counter!("orders.placed", "payment" => order.payment.as_str()).increment(1);
-    #[expect(clippy::cast_precision_loss, reason = "no basket holds 2^52 cents")]
-    metrics::histogram!("basket.value").record(cents as f64 / 100.0);
+    track_event(CheckoutStarted {
+        cart_id: order.cart,
+        items: cart.items,
+        value: euro(cents),
+    });
     let stage = STAGES[0];
     Ok((StatusCode::CREATED, Json(Order { id, cents, stage })))
 }
@@ -172,32 +198,85 @@ pub(crate) async fn show(
 
 pub(crate) async fn pay(
     State(platform): State<Platform>,
-    Path(order): Path<i64>,
+    Path(order_id): Path<i64>,
     Json(Charge { card }): Json<Charge>,
 ) -> Result<Json<Value>, Failure> {
-    let payment: Option<String> = sqlx::query_scalar("SELECT payment FROM orders WHERE id = ?")
-        .bind(order)
-        .fetch_optional(&mut *platform.database.read().await?)
-        .await?;
-    match payment.as_deref() {
-        None => return Err(Failure::not_found("no such order")),
-        // The bank's answer never comes; only the layer's timeout ends this.
-        Some("bank") => std::future::pending().await,
-        Some("card") if card.is_none_or(|card| card.ends_with(DECLINED_CARD)) => {
-            return Err(Failure::Refused(
-                StatusCode::PAYMENT_REQUIRED,
-                "the card was declined",
-            ));
-        }
-        Some(_) => {}
+    let bill: Option<(String, i64)> =
+        sqlx::query_as("SELECT payment, cents FROM orders WHERE id = ?")
+            .bind(order_id)
+            .fetch_optional(&mut *platform.database.read().await?)
+            .await?;
+    let (method, cents) = bill.ok_or(Failure::not_found("no such order"))?;
+    if method != Payment::Cash.as_str() {
+        take_payment(&platform, order_id, cents, &method, card).await?;
     }
+
     let mut rows = platform.database.write().await?;
-    sqlx::query("UPDATE orders SET paid = 1 WHERE id = ?")
-        .bind(order)
+    let paid = sqlx::query("UPDATE orders SET paid = 1 WHERE id = ? AND NOT paid")
+        .bind(order_id)
         .execute(&mut *rows)
         .await?;
     rows.commit().await?;
+    if paid.rows_affected() == 0 {
+        // This platform's bug: it looks whether an order is paid for after it has taken the money.
+        critical!(order_id, "payment captured twice");
+        return Ok(Json(json!({ "paid": true })));
+    }
+    let (method, value) = (method.as_str(), euro(cents));
+    track_event(PaymentSucceeded {
+        order_id,
+        method,
+        value,
+    });
+    track_event(OrderPlaced { order_id, value });
+    metrics::counter!("orders.placed", "payment" => method.to_owned()).increment(1);
+    #[expect(clippy::cast_precision_loss, reason = "no basket holds 2^52 cents")]
+    metrics::histogram!("basket.value").record(cents as f64 / 100.0);
+    tracing::info!(order_id, method, "order placed");
+
+    // It goes on when this request is answered, and belongs to its trace all the same.
+    let errand = tracking::find_courier(platform.clone(), order_id);
+    platform.errands.spawn(context::carry(errand));
     Ok(Json(json!({ "paid": true })))
+}
+
+async fn take_payment(
+    platform: &Platform,
+    order_id: i64,
+    cents: i64,
+    method: &str,
+    card: Option<String>,
+) -> Result<(), Failure> {
+    let failed = |reason| PaymentFailed {
+        order_id,
+        method,
+        reason,
+        value: euro(cents),
+    };
+    match platform
+        .provider
+        .charge(order_id, cents, card.as_deref())
+        .await
+    {
+        Ok(Charged::Captured) => Ok(()),
+        Ok(Charged::Declined) => {
+            track_event(failed("card_declined"));
+            tracing::warn!(order_id, "the card was declined");
+            Err(Failure::Refused(
+                StatusCode::PAYMENT_REQUIRED,
+                "the card was declined",
+            ))
+        }
+        Err(error) => {
+            capture_error(&error);
+            track_event(failed("provider_failed"));
+            tracing::error!(order_id, %error, "the payment failed");
+            Err(Failure::Refused(
+                StatusCode::BAD_GATEWAY,
+                "the payment provider failed",
+            ))
+        }
+    }
 }
 
 pub(crate) fn stage_name(stage: i64) -> &'static str {
@@ -205,13 +284,27 @@ pub(crate) fn stage_name(stage: i64) -> &'static str {
     STAGES[stage.min(STAGES.len() - 1)]
 }
 
+/// How much is in a cart, and what it costs.
+async fn contents(rows: &mut SqliteConnection, cart: i64) -> Result<Cart, sqlx::Error> {
+    let (items, cents) = sqlx::query_as(
+        "SELECT coalesce(sum(quantity), 0), coalesce(sum(quantity * cents), 0)
+         FROM cart_items JOIN dishes ON dishes.id = dish WHERE cart = ?",
+    )
+    .bind(cart)
+    .fetch_one(rows)
+    .await?;
+    Ok(Cart { items, cents })
+}
+
 /// What a coupon takes off the bill: the price of the cheapest dish that it gives away.
+#[tracing::instrument(skip(rows))]
 async fn gift(rows: &mut SqliteConnection, code: &str) -> Result<i64, Failure> {
     let known: Option<String> = sqlx::query_scalar("SELECT code FROM coupons WHERE code = ?")
         .bind(code)
         .fetch_optional(&mut *rows)
         .await?;
     if known.is_none() {
+        tracing::warn!(code, "a coupon that nobody issued");
         return Err(Failure::Refused(
             StatusCode::UNPROCESSABLE_ENTITY,
             "no such coupon",
@@ -228,5 +321,6 @@ async fn gift(rows: &mut SqliteConnection, code: &str) -> Result<i64, Failure> {
     Ok(prices[0])
 }
 
-/// Cards that end so have no money on them.
-const DECLINED_CARD: &str = "0002";
+fn euro(cents: i64) -> Money {
+    Money::minor(cents, Currency::EUR)
+}

@@ -3,27 +3,40 @@
 use std::time::Duration;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use orderscope::Telemetry;
+use orderscope::{Telemetry, errors::HandlerError};
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 
-use crate::{accounts, catalogue, database::Database, deadline::Deadline, orders, tracking};
+use crate::{
+    accounts, catalogue, database::Database, deadline::Deadline, orders, provider::PaymentProvider,
+    tracking,
+};
 
 /// What every handler shares.
 #[derive(Clone)]
 pub(crate) struct Platform {
     pub(crate) database: Database,
+    pub(crate) provider: PaymentProvider,
+    /// What requests leave running when they are answered.
+    pub(crate) errands: TaskTracker,
     /// When the server stops; streams without an end of their own end then.
     pub(crate) closing: Deadline,
 }
 
 impl Platform {
-    pub(crate) fn new(database: Database, closing: Deadline) -> Self {
-        Self { database, closing }
+    pub(crate) fn new(database: Database, provider: PaymentProvider, closing: Deadline) -> Self {
+        Self {
+            database,
+            provider,
+            errands: TaskTracker::new(),
+            closing,
+        }
     }
 }
 
@@ -33,15 +46,19 @@ pub(crate) fn router(platform: Platform, telemetry: &Telemetry) -> Router {
         .route("/restaurants", get(catalogue::restaurants))
         .route("/restaurants/{id}/dishes", get(catalogue::dishes))
         .route("/restaurants/{id}/sales.csv", get(catalogue::sales))
+        .route("/dishes/{id}", get(catalogue::dish))
+        .route("/favorites", post(catalogue::add_favorite))
         .route("/search", get(catalogue::search))
         .route("/login", post(accounts::log_in))
         .route("/carts", post(orders::open_cart))
+        .route("/carts/{id}", get(orders::view_cart))
         .route("/carts/{id}/items", post(orders::add_item))
-        .route("/orders", post(orders::place))
+        .route("/orders", post(orders::check_out))
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/payment", post(orders::pay))
         .route("/orders/{id}/track", get(tracking::track))
         .route("/couriers/live", get(tracking::courier))
+        .route_layer(from_fn_with_state(platform.clone(), accounts::recognise))
         .layer(telemetry.http_layer().timeout(PATIENCE))
         .route("/metrics", telemetry.metrics_route())
         .nest("/health", telemetry.health_routes())
@@ -52,8 +69,8 @@ pub(crate) fn router(platform: Platform, telemetry: &Telemetry) -> Router {
 pub(crate) enum Failure {
     /// The client's fault, and what to tell it.
     Refused(StatusCode, &'static str),
-    /// Ours; the client is not told what.
-    Database(sqlx::Error),
+    /// Ours; the telemetry is told what, the client is not.
+    Broken(HandlerError),
 }
 
 impl Failure {
@@ -63,21 +80,27 @@ impl Failure {
 }
 
 impl From<sqlx::Error> for Failure {
+    /// Called by `?`, and so the error is told with the line of the `?`.
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        Self::Broken(HandlerError::new(&error))
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (status, error) = match self {
-            Self::Refused(status, error) => (status, error),
-            Self::Database(error) => {
-                tracing::error!(%error, "the database failed");
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+        match self {
+            Self::Refused(status, error) => {
+                (status, Json(json!({ "error": error }))).into_response()
             }
-        };
-        (status, Json(json!({ "error": error }))).into_response()
+            // The layer finds the error in the response's extensions, and records it.
+            Self::Broken(error) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Extension(error),
+                Json(json!({ "error": "internal error" })),
+            )
+                .into_response(),
+        }
     }
 }
 

@@ -8,11 +8,23 @@ use std::{
 
 use orderscope::{
     Telemetry,
+    export::LedgerRow,
     snapshot::{Distribution, Snapshot},
 };
 use serde::Serialize;
 use tokio::time::sleep;
 
+use crate::{backend::Received, ledger::Ledger, tallies::Tallies};
+
+/// Of the platform, and of the payment provider that it calls.
+#[derive(Serialize)]
+pub(crate) struct Summaries {
+    #[serde(flatten)]
+    pub(crate) platform: Summary,
+    pub(crate) payments: Summary,
+}
+
+/// Of one service.
 #[derive(Serialize)]
 pub(crate) struct Summary {
     requests: Requests,
@@ -20,6 +32,12 @@ pub(crate) struct Summary {
     latency_seconds: BTreeMap<String, Latency>,
     /// To the first byte, likewise; streams that never end on their own are here alone.
     first_byte_seconds: BTreeMap<String, Latency>,
+    #[serde(flatten)]
+    tallies: Tallies,
+    ledger: Ledger,
+    /// What arrived in the backend in memory, if it was that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<Received>,
 }
 
 #[derive(Serialize)]
@@ -48,27 +66,56 @@ struct Latency {
 }
 
 impl Summary {
-    /// Takes the summary once the last requests are accounted for, or a second later.
-    pub(crate) async fn settled(telemetry: &Telemetry) -> Self {
-        for _ in 0..100 {
-            let summary = Self::of(&telemetry.snapshot());
-            if summary.requests.active == 0 && summary.is_balanced() {
-                return summary;
-            }
-            // A connection's last request falls a moment after the server has let go of it.
-            sleep(Duration::from_millis(10)).await;
+    /// Of the numbers and the ledger as they are after the shutdown.
+    pub(crate) fn of(
+        snapshot: &Snapshot,
+        ledger: &[LedgerRow],
+        received: Option<Received>,
+    ) -> Self {
+        Self {
+            requests: Requests::of(snapshot),
+            latency_seconds: by_route(snapshot, LAST_BYTE),
+            first_byte_seconds: by_route(snapshot, FIRST_BYTE),
+            tallies: Tallies::of(snapshot),
+            ledger: Ledger::of(ledger),
+            received,
         }
-        Self::of(&telemetry.snapshot())
     }
 
-    /// Whether every request that started has finished with one outcome.
+    /// Whether every request that started has finished with one outcome, and every record that was
+    /// accepted is accounted for.
     pub(crate) fn is_balanced(&self) -> bool {
-        let Requests {
-            started,
-            active,
-            outcomes,
-        } = &self.requests;
-        *active == 0 && *started == outcomes.total()
+        self.requests.are_balanced() && self.ledger.is_balanced()
+    }
+}
+
+impl Summaries {
+    pub(crate) fn are_balanced(&self) -> bool {
+        self.platform.is_balanced() && self.payments.is_balanced()
+    }
+}
+
+impl Display for Summaries {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { platform, payments } = self;
+        write!(f, "{platform}\npayments: {}", payments.requests)
+    }
+}
+
+/// Waits until the last requests are accounted for, or for a second.
+pub(crate) async fn settled(telemetry: &Telemetry) {
+    for _ in 0..100 {
+        if Requests::of(&telemetry.snapshot()).are_balanced() {
+            return;
+        }
+        // A connection's last request falls a moment after the server has let go of it.
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Requests {
+    fn are_balanced(&self) -> bool {
+        self.active == 0 && self.started == self.outcomes.total()
     }
 
     fn of(snapshot: &Snapshot) -> Self {
@@ -90,13 +137,9 @@ impl Summary {
         let active = snapshot.gauge(ACTIVE, &[]).round() as u64;
         let started = snapshot.counter(STARTED, &[]);
         Self {
-            requests: Requests {
-                started,
-                active,
-                outcomes,
-            },
-            latency_seconds: by_route(snapshot, LAST_BYTE),
-            first_byte_seconds: by_route(snapshot, FIRST_BYTE),
+            started,
+            active,
+            outcomes,
         }
     }
 }
@@ -155,19 +198,26 @@ impl Display for Summary {
             f,
             "\nInterpolated within buckets. Upgrades have no latency, streams no last byte, and \
              requests\nthat their client gave up early no first byte: the columns count different \
-             requests."
+             requests.\n"
         )?;
+        writeln!(f, "{}telemetry\n{}", self.tallies, self.ledger)?;
 
-        let Requests {
+        write!(f, "{}", self.requests)
+    }
+}
+
+impl Display for Requests {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
             started,
             active,
             outcomes,
-        } = &self.requests;
-        let sign = if self.is_balanced() { '=' } else { '≠' };
+        } = self;
+        let sign = if self.are_balanced() { '=' } else { '≠' };
+        let finished = outcomes.total();
         write!(
             f,
-            "\nstarted {started} {sign} finished {} + active {active}",
-            outcomes.total()
+            "started {started} {sign} finished {finished} + active {active}"
         )
     }
 }

@@ -14,7 +14,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
-use orderscope::http::UpgradedStream;
+use orderscope::{capture_error, http::UpgradedStream, track_event};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{interval, sleep};
@@ -39,8 +39,13 @@ pub(crate) async fn kitchen(platform: Platform) {
             () = platform.closing.passed() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = cook(&platform, tick).await {
-            tracing::error!(%error, "the kitchen lost track of its orders");
+        match cook(&platform, tick).await {
+            Ok(0) => tracing::trace!(tick, "nothing to cook"),
+            Ok(orders) => tracing::debug!(tick, orders, "orders moved on"),
+            Err(error) => {
+                capture_error(&error);
+                tracing::error!(%error, "the kitchen lost track of its orders");
+            }
         }
     }
 }
@@ -53,6 +58,7 @@ pub(crate) async fn track(
     if stage(&platform, order).await?.is_none() {
         return Err(Failure::not_found("no such order"));
     }
+    track_event!("order_tracked", order_id = order);
     let stages = stream::unfold(None, move |seen| {
         let platform = platform.clone();
         async move {
@@ -81,19 +87,37 @@ pub(crate) async fn courier(
     })
 }
 
-async fn cook(platform: &Platform, tick: u64) -> Result<(), sqlx::Error> {
+/// Finds a courier for an order, when its customer has the answer already.
+#[tracing::instrument(skip(platform))]
+pub(crate) async fn find_courier(platform: Platform, order_id: i64) {
+    match courier_on_shift(&platform).await {
+        Ok(Some(courier)) => track_event!("courier_assigned", order_id, courier),
+        Ok(None) => tracing::warn!(order_id, "no courier is on shift"),
+        Err(error) => capture_error(&error),
+    }
+}
+
+async fn courier_on_shift(platform: &Platform) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT name FROM couriers ORDER BY random() LIMIT 1")
+        .fetch_optional(&mut *platform.database.read().await?)
+        .await
+}
+
+/// How many orders moved on.
+async fn cook(platform: &Platform, tick: u64) -> Result<u64, sqlx::Error> {
     let mut rows = platform.database.write().await?;
     // Orders take turns, so that they do not all arrive at once.
-    sqlx::query("UPDATE orders SET stage = stage + 1 WHERE paid AND stage < ? AND id % 3 = ?")
-        .bind(last_stage())
-        .bind((tick % 3).cast_signed())
-        .execute(&mut *rows)
-        .await?;
+    let moved =
+        sqlx::query("UPDATE orders SET stage = stage + 1 WHERE paid AND stage < ? AND id % 3 = ?")
+            .bind(last_stage())
+            .bind((tick % 3).cast_signed())
+            .execute(&mut *rows)
+            .await?;
     rows.commit().await?;
     if tick % TIDY_EVERY == TIDY_EVERY - 1 {
         platform.database.tidy().await?;
     }
-    Ok(())
+    Ok(moved.rows_affected())
 }
 
 /// The next stage of an order after the one seen; none once it is delivered, or at closing.

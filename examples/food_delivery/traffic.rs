@@ -117,6 +117,10 @@ fn shuffled_deck(rng: &mut Rng) -> Vec<Visitor> {
     let mut deck = vec![
         Visitor::Unlucky(Mishap::BrokenCoupon),
         Visitor::Unlucky(Mishap::SilentBank),
+        Visitor::Unlucky(Mishap::BankAway),
+        Visitor::Unlucky(Mishap::BrokenConnection),
+        Visitor::Unlucky(Mishap::DoubleTap),
+        Visitor::Unlucky(Mishap::FavoriteTwice),
         Visitor::Unlucky(Mishap::SpoiltBooks),
         Visitor::Vanishing(Vanishing::InHead),
         Visitor::Vanishing(Vanishing::InBody),
