@@ -39,16 +39,27 @@ impl Stage for ResolveStack {
 }
 
 fn describe(frames: &[Frame], fields: &mut Fields) {
-    let (mut is_panic, mut has_place) = (false, false);
+    let (mut is_panic, mut told_file, mut told_line) = (false, None, None);
     for (name, value) in read(fields.as_bytes()) {
-        is_panic |= name == semconv::EXCEPTION_TYPE && value == Value::Text(panics::TYPE);
-        has_place |= name == semconv::CODE_FILE_PATH;
+        match (name, value) {
+            (semconv::EXCEPTION_TYPE, value) => is_panic |= value == Value::Text(panics::TYPE),
+            (semconv::CODE_FILE_PATH, Value::Text(file)) => told_file = Some(file),
+            (semconv::CODE_LINE_NUMBER, Value::Integer(line)) => told_line = Some(line),
+            _ => {}
+        }
     }
+    let has_place = told_file.is_some();
     let origin = match is_panic {
         true => Origin::Panic,
         false => Origin::Call,
     };
-    let trace = trim(frames, origin);
+    let mut trace = trim(frames, origin);
+    // What lies further in than the place that is told is `#[track_caller]`: not the culprit, as a
+    // `From` that `?` calls, or the indexing of a slice.
+    if let (Some(file), Some(line)) = (told_file, told_line) {
+        let is_told = |frame: &Frame| is_at(frame, file, line);
+        trace = &trace[trace.iter().position(is_told).unwrap_or(0)..];
+    }
     fields.word(semconv::EXCEPTION_STACKTRACE, &render(trace));
     if let Some(frame) = trace.iter().find(|frame| frame.in_app) {
         if let Some(function) = &frame.function {
@@ -59,6 +70,16 @@ fn describe(frames: &[Frame], fields: &mut Fields) {
             fields.integer(semconv::CODE_LINE_NUMBER, line.into());
         }
     }
+}
+
+/// Whether a frame, which has a whole path, is at the place that the compiler names by the path
+/// that it was given.
+fn is_at(frame: &Frame, file: &str, line: i64) -> bool {
+    let is_there = |frame_file: &str| {
+        let folder = frame_file.strip_suffix(file);
+        folder.is_some_and(|folder| folder.is_empty() || folder.ends_with(['/', '\\']))
+    };
+    frame.line.map(i64::from) == Some(line) && frame.file.as_deref().is_some_and(is_there)
 }
 
 #[cfg(test)]
@@ -99,6 +120,27 @@ mod tests {
         let function = told.text(semconv::CODE_FUNCTION_NAME);
         assert!(function.contains(own), "{function}");
         assert_eq!(told.text(semconv::CODE_FILE_PATH), file!());
+    }
+
+    #[test]
+    fn a_trace_begins_with_who_called_what_tracks_its_caller() {
+        #[inline(never)]
+        #[track_caller]
+        fn give_up() {
+            capture_error(&std::fmt::Error);
+            std::hint::black_box(());
+        }
+        let pipeline = pipeline();
+        within(pipeline, || {
+            give_up();
+            std::hint::black_box(());
+        });
+        let told = resolved(&Told::one(pipeline));
+        let trace = told.text(semconv::EXCEPTION_STACKTRACE);
+        assert!(!trace.contains("give_up"), "{trace}");
+        assert!(trace.lines().next().unwrap().contains("tracks_its_caller"));
+        let function = told.text(semconv::CODE_FUNCTION_NAME);
+        assert!(function.contains("tracks_its_caller"), "{function}");
     }
 
     #[test]
