@@ -264,10 +264,6 @@ impl Exchange {
     }
 
     /// The route's template; empty when none matched.
-    pub(super) fn route(&self) -> &str {
-        self.route.name()
-    }
-
     fn see_grpc_status(&mut self, headers: &HeaderMap) {
         if let EndsBy::GrpcStatus { is_seen } = &mut self.ends_by
             && headers.contains_key(&GRPC_STATUS)

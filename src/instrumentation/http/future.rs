@@ -159,9 +159,10 @@ fn answer_for<B>(
     let request = exchange.request.as_ref();
     let trace_id = request.map(|request| request.trace.trace_id);
     if outcome == Outcome::TimedOut {
-        // One line that the problem's trace id leads to; a panic has its error record.
-        let (trace_id, route) = (trace_id.map(tracing::field::display), exchange.route());
-        tracing::warn!(trace_id, http.route = route, "a handler ran out of time");
+        // One line that the problem's trace id leads to; a panic has its error record. Within the
+        // request, so that it says whose it is.
+        let _within = exchange.enter();
+        tracing::warn!(target: "orderscope::http", "a handler ran out of time");
     }
     let problem = problem::document(status, trace_id);
     let size = problem.body().len() as u64;
