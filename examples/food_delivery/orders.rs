@@ -1,5 +1,7 @@
 //! Carts, orders and their payment.
 
+use std::error::Error;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -270,7 +272,8 @@ async fn take_payment(
         Err(error) => {
             capture_error(&error);
             track_event(failed("provider_failed"));
-            tracing::error!(order_id, %error, "the payment failed");
+            let error: &dyn Error = &error;
+            tracing::error!(order_id, error, "the payment failed");
             Err(Failure::Refused(
                 StatusCode::BAD_GATEWAY,
                 "the payment provider failed",

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use orderscope::{
     Telemetry,
     errors::HandlerError,
@@ -130,9 +130,12 @@ async fn ask_a_bank_that_is_away() -> Result<(), ChargeError> {
 
 /// An answer that promises more than comes.
 fn broken_off() -> Response {
-    let half = Ok(Bytes::from_static(b"{ \"captu"));
-    let pieces = [half, Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-    let body = Body::from_stream(stream::iter(pieces));
+    let half = async { Ok(Bytes::from_static(b"{ \"captu")) };
+    let broken = async {
+        sleep(BANK_TIME).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    };
+    let body = Body::from_stream(stream::once(half).chain(stream::once(broken)));
     (StatusCode::CREATED, [(CONTENT_LENGTH, "20")], body).into_response()
 }
 

@@ -35,6 +35,9 @@ impl Run {
             .args(["--listen", "127.0.0.1:0", "--for", length, "--seed", "1"])
             .arg("--summary")
             .arg(&summary)
+            // All severities of the example's own, and of nobody else the noise.
+            .env("RUST_LOG", "info,food_delivery=trace")
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -118,6 +121,81 @@ fn the_example_accounts_for_every_request_it_started() {
             .is_none(),
         "event streams stay out of the latency: {summary}"
     );
+    assert_every_signal_is_told(&summary);
+}
+
+/// What the summary says of everything beside requests, of one service.
+struct Told<'a>(&'a Value);
+
+impl Told<'_> {
+    fn count(&self, of: &str, name: &str) -> u64 {
+        let count = self.0[of].get(name).and_then(Value::as_u64);
+        count.unwrap_or_else(|| panic!("no {name} among {of}: {}", self.0[of]))
+    }
+
+    #[track_caller]
+    fn assert_some(&self, of: &str, names: &[&str]) {
+        for name in names {
+            assert!(self.count(of, name) > 0, "{name}: {}", self.0[of]);
+        }
+    }
+
+    /// Every record is acknowledged, and the backend has the events that were counted.
+    #[track_caller]
+    fn assert_delivered_in_memory(&self) {
+        let rows = self.0["ledger"]["memory"].as_object().unwrap();
+        assert_eq!(rows.len(), 3, "{rows:?}");
+        for (signal, row) in rows {
+            assert!(row["accepted"].as_u64() > Some(0), "{signal}: {row}");
+            assert_eq!(row["acknowledged"], row["accepted"], "{signal}");
+            assert_eq!(row["difference"], 0, "{signal}");
+        }
+        let received = &self.0["received"];
+        assert_eq!(received["evicted"], 0);
+        assert_eq!(received["events"], self.0["events"]);
+        assert_eq!(received["spans"], rows["traces"]["acknowledged"]);
+        assert_eq!(received["log_records"], rows["logs"]["acknowledged"]);
+    }
+}
+
+fn assert_every_signal_is_told(summary: &Value) {
+    let platform = Told(summary);
+    platform.assert_some(
+        "events",
+        &[
+            "cart_viewed",
+            "checkout_started",
+            "payment_succeeded",
+            "payment_failed",
+            "order_placed",
+            // These have no type.
+            "login",
+            "dish_viewed",
+            "favorite_added",
+            "courier_assigned",
+        ],
+    );
+    platform.assert_some(
+        "errors",
+        &[
+            "panic",
+            "sqlx_core::error::Error",
+            "food_delivery::provider::ChargeError",
+        ],
+    );
+    let severities = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"];
+    platform.assert_some("logs", &severities);
+    assert_eq!(summary["logs"].as_object().unwrap().len(), severities.len());
+    platform.assert_delivered_in_memory();
+    assert_eq!(
+        platform.count("events", "payment_succeeded"),
+        platform.count("events", "order_placed")
+    );
+
+    let payments = Told(&summary["payments"]);
+    payments.assert_some("events", &["charge_captured"]);
+    payments.assert_some("errors", &["food_delivery::payments::ChargeError"]);
+    payments.assert_delivered_in_memory();
 }
 
 #[tokio::test]
