@@ -1,0 +1,38 @@
+//! The command line.
+
+pub(crate) const USAGE: &str = "usage: peers [--quick] [--date DAY] [NAME…]";
+
+#[derive(Debug, Default)]
+pub(crate) struct Arguments {
+    /// A tenth of the rounds.
+    pub(crate) is_quick: bool,
+    /// What the tables are dated; the system's day when absent.
+    pub(crate) date: Option<String>,
+    /// The one row that this process measures: how the program calls itself.
+    pub(crate) measure: Option<String>,
+    names: Vec<String>,
+}
+
+impl Arguments {
+    pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut given = given;
+        let mut arguments = Self::default();
+        while let Some(argument) = given.next() {
+            let mut value = || given.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--quick" => arguments.is_quick = true,
+                "--date" => arguments.date = Some(value()?),
+                "--measure" => arguments.measure = Some(value()?),
+                option if option.starts_with('-') => {
+                    return Err(format!("unknown option '{option}'"));
+                }
+                name => arguments.names.push(name.to_owned()),
+            }
+        }
+        Ok(arguments)
+    }
+
+    pub(crate) fn picks(&self, key: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| key.contains(name.as_str()))
+    }
+}

@@ -1,0 +1,116 @@
+//! What a careful team puts together today: `TraceLayer` with tracing-opentelemetry for spans,
+//! opentelemetry-instrumentation-tower for metrics, `CatchPanicLayer`, and the appender for logs.
+//! Processors and reader as the SDK has them by default.
+
+use crate::{
+    orders::{self, Handler},
+    rounds::Subject,
+    sinks::Sink,
+};
+use axum::{body::Body, extract::MatchedPath};
+use http::{Request, Response};
+use opentelemetry::{global, trace::TracerProvider as _};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_instrumentation_tower::http::server as http_server;
+use opentelemetry_sdk::{
+    logs::SdkLoggerProvider,
+    metrics::{PeriodicReader, SdkMeterProvider},
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
+};
+use std::time::Duration;
+use tower::ServiceBuilder;
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use tracing::{Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
+
+pub(crate) fn metrics_only() -> Subject {
+    let sink = Sink::default();
+    let meters = meters(&sink);
+    let app = Handler::Silent.router().layer(metrics_layer());
+    let at_the_end = move || {
+        flushed(meters.force_flush());
+        sink.delivered()
+    };
+    orders::served(app, Box::new(|| {}), Box::new(at_the_end))
+}
+
+pub(crate) fn full(handler: Handler, ratio: f64) -> Subject {
+    let sink = Sink::default();
+    let meters = meters(&sink);
+    let spans = SdkTracerProvider::builder()
+        .with_sampler(Sampler::ParentBased(Box::new(match ratio {
+            1.0 => Sampler::AlwaysOn,
+            ratio => Sampler::TraceIdRatioBased(ratio),
+        })))
+        .with_batch_exporter(sink.clone())
+        .build();
+    let logs = SdkLoggerProvider::builder().with_batch_exporter(sink.clone()).build();
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    let subscriber = registry()
+        .with(LevelFilter::INFO)
+        .with(tracing_opentelemetry::layer().with_tracer(spans.tracer("orders")))
+        .with(OpenTelemetryTracingBridge::new(&logs));
+    let installed = tracing::subscriber::set_global_default(subscriber);
+    installed.unwrap_or_else(|error| panic!("{error}"));
+
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(span)
+        .on_request(())
+        .on_response(|response: &Response<_>, _: Duration, span: &Span| {
+            span.record("http.response.status_code", response.status().as_u16());
+        });
+    // One `.layer()`: each costs axum's own boxes.
+    let layers = ServiceBuilder::new()
+        .layer(metrics_layer())
+        .layer(trace)
+        .layer(CatchPanicLayer::new());
+    let settle = move || {
+        flushed(spans.force_flush());
+        flushed(logs.force_flush());
+    };
+    let at_the_end = move || {
+        flushed(meters.force_flush());
+        sink.delivered()
+    };
+    orders::served(handler.router().layer(layers), Box::new(settle), Box::new(at_the_end))
+}
+
+/// By the semantic conventions, as far as a request without a peer and without headers has them.
+fn span(request: &Request<Body>) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{} {route}", request.method()),
+        otel.kind = "server",
+        http.request.method = request.method().as_str(),
+        http.route = route,
+        http.response.status_code = Empty,
+        url.path = request.uri().path(),
+        url.scheme = "http",
+        network.protocol.version = ?request.version(),
+    );
+    let headers = HeaderExtractor(request.headers());
+    let parent = global::get_text_map_propagator(|propagator| propagator.extract(&headers));
+    // It fails for a span that nobody wants.
+    span.set_parent(parent).ok();
+    span
+}
+
+fn metrics_layer() -> http_server::Layer {
+    let layer = http_server::LayerBuilder::builder().with_tracing(false).build();
+    layer.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn meters(sink: &Sink) -> SdkMeterProvider {
+    let reader = PeriodicReader::builder(sink.clone()).build();
+    let meters = SdkMeterProvider::builder().with_reader(reader).build();
+    global::set_meter_provider(meters.clone());
+    meters
+}
+
+pub(crate) fn flushed<E: std::fmt::Display>(outcome: Result<(), E>) {
+    outcome.unwrap_or_else(|error| panic!("not flushed: {error}"));
+}

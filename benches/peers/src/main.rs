@@ -1,0 +1,99 @@
+//! What one request, one log record, one event and one error cost, under orderscope and under what
+//! else does the same:
+//!
+//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--date DAY] [NAME…]
+//!
+//! Prints Markdown. A NAME picks the rows whose key contains it.
+//!
+//! Each row is measured in a process of its own, since subscribers, recorders and panic hooks are
+//! the process's. A request's variant takes turns with the bare router there, in short rounds, so
+//! that whatever else the machine does hits both alike; a figure is the median, over the rounds, of
+//! the difference. After each turn the telemetry is flushed: the wall clock has stopped by then, the
+//! clock of the CPU has not, so that work put off onto other threads counts.
+
+mod allocator;
+mod arguments;
+mod assembly;
+mod json_line;
+mod logfire;
+mod machine;
+mod operations;
+mod orders;
+mod ours;
+mod requests;
+mod rounds;
+mod sinks;
+mod stack;
+mod table;
+
+use arguments::Arguments;
+use rounds::Measured;
+use std::{
+    env,
+    process::{Command, ExitCode, Stdio},
+};
+
+#[global_allocator]
+static ALLOCATOR: allocator::Counting = allocator::Counting;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!("peers: {message}\n{}", arguments::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match &arguments.measure {
+        Some(key) => measure(key, arguments.is_quick),
+        None => print(&arguments),
+    }
+    ExitCode::SUCCESS
+}
+
+/// One row, in this process.
+fn measure(key: &str, is_quick: bool) {
+    let request = requests::ALL.iter().find(|variant| variant.key == key);
+    let operation = operations::ALL.iter().find(|operation| operation.key == key);
+    let measured = match (request, operation) {
+        (Some(variant), _) => variant.measure(is_quick),
+        (_, Some(operation)) => operation.measure(is_quick),
+        (None, None) => panic!("no row is called {key}"),
+    };
+    println!("{measured}");
+}
+
+/// All rows, each in a process of its own.
+fn print(arguments: &Arguments) {
+    println!("{}", machine::line(arguments.date.as_deref()));
+    let rows: Vec<_> = requests::ALL
+        .iter()
+        .filter(|variant| arguments.picks(variant.key))
+        .map(|variant| (variant, in_a_process_of_its_own(variant.key, arguments)))
+        .collect();
+    print!("{}", table::requests(&rows));
+    let rows: Vec<_> = operations::ALL
+        .iter()
+        .filter(|operation| arguments.picks(operation.key))
+        .map(|operation| (operation, in_a_process_of_its_own(operation.key, arguments)))
+        .collect();
+    print!("{}", table::operations(&rows));
+    println!("\nLoad at the end: {}.", machine::load());
+}
+
+fn in_a_process_of_its_own(key: &str, arguments: &Arguments) -> Measured {
+    eprintln!("peers: {key}");
+    let program = env::current_exe().unwrap_or_else(|error| panic!("no path to myself: {error}"));
+    let mut command = Command::new(program);
+    command.args(["--measure", key]);
+    if arguments.is_quick {
+        command.arg("--quick");
+    }
+    // No RUST_LOG and no OTEL_… of the caller's has a say.
+    let output = command.env_clear().stderr(Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| panic!("{key} does not start: {error}"));
+    assert!(output.status.success(), "{key} failed: {}", output.status);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let last = printed.lines().last().unwrap_or_default();
+    last.parse().unwrap_or_else(|error| panic!("{key} printed {last:?}: {error}"))
+}

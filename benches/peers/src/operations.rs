@@ -1,0 +1,175 @@
+//! The rows of the table of operations: one call each, outside any request.
+
+use crate::{
+    assembly::flushed,
+    json_line, ours,
+    rounds::{self, Delivered, Measured, Subject},
+    sinks::Sink,
+    stack,
+};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use orderscope::{telemetry::Sampling, track_event};
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
+
+pub(crate) struct Operation {
+    pub(crate) key: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) by: &'static str,
+    /// The row of ours that does the same.
+    pub(crate) against: &'static str,
+    /// As many as wait for a flush.
+    a_turn: u32,
+    start: fn() -> Subject,
+}
+
+impl Operation {
+    pub(crate) fn measure(&self, is_quick: bool) -> Measured {
+        rounds::measure(None, (self.start)(), self.a_turn, is_quick)
+    }
+}
+
+const ERROR: &str = "`error!` with 3 fields to an OTLP record";
+const EVENT: &str = "business event with 6 attributes";
+const CAPTURED: &str = "captured error, a stack of 30 frames";
+const LINE: &str = "line of JSON with 3 fields";
+/// A stack is a thousand times an event.
+const STACKS_A_TURN: u32 = 100;
+
+pub(crate) static ALL: [Operation; 9] = [
+    Operation {
+        key: "ours-error",
+        what: ERROR,
+        by: "**orderscope**",
+        against: "ours-error",
+        a_turn: rounds::A_TURN,
+        start: || through_ours(log_error),
+    },
+    Operation {
+        key: "appender-error",
+        what: ERROR,
+        by: "opentelemetry-appender-tracing",
+        against: "ours-error",
+        a_turn: rounds::A_TURN,
+        start: || through_the_appender(log_error),
+    },
+    Operation {
+        key: "ours-event",
+        what: EVENT,
+        by: "**orderscope**, `track_event!`",
+        against: "ours-event",
+        a_turn: rounds::A_TURN,
+        start: || through_ours(event_of_ours),
+    },
+    Operation {
+        key: "appender-event",
+        what: EVENT,
+        by: "opentelemetry-appender-tracing",
+        against: "ours-event",
+        a_turn: rounds::A_TURN,
+        start: || through_the_appender(event_of_tracing),
+    },
+    Operation {
+        key: "ours-capture",
+        what: CAPTURED,
+        by: "**orderscope**, `capture_error`, names and record included",
+        against: "ours-capture",
+        a_turn: STACKS_A_TURN,
+        start: || through_ours(stack::captured_by_ours),
+    },
+    Operation {
+        key: "std-capture",
+        what: CAPTURED,
+        by: "`Backtrace::force_capture()`, no names",
+        against: "ours-capture",
+        a_turn: STACKS_A_TURN,
+        start: || by_itself(stack::captured_by_std),
+    },
+    Operation {
+        key: "std-format",
+        what: CAPTURED,
+        by: "`Backtrace::force_capture()` as text",
+        against: "ours-capture",
+        a_turn: STACKS_A_TURN,
+        start: || by_itself(stack::formatted_by_std),
+    },
+    Operation {
+        key: "ours-json",
+        what: LINE,
+        by: "**orderscope**, written to a file",
+        against: "ours-json",
+        a_turn: rounds::A_TURN,
+        start: || json_line::through_ours(log_error),
+    },
+    Operation {
+        key: "fmt-json",
+        what: LINE,
+        by: "tracing-subscriber, written nowhere",
+        against: "ours-json",
+        a_turn: rounds::A_TURN,
+        start: || json_line::through_fmt(log_error),
+    },
+];
+
+fn log_error() {
+    tracing::error!(order_id = 17, courier = "Ada", is_late = true, "courier lost");
+}
+
+fn event_of_ours() {
+    track_event!(
+        "dish_viewed",
+        dish_id = 7,
+        restaurant = "Roma",
+        city = "Graz",
+        price = 8.9,
+        is_vegan = true,
+        position = 3
+    );
+}
+
+fn event_of_tracing() {
+    tracing::info!(
+        name: "dish_viewed",
+        dish_id = 7,
+        restaurant = "Roma",
+        city = "Graz",
+        price = 8.9,
+        is_vegan = true,
+        position = 3
+    );
+}
+
+pub(crate) fn times(operation: fn()) -> Box<dyn FnMut(u32)> {
+    Box::new(move |times| (0..times).for_each(|_| operation()))
+}
+
+fn through_ours(operation: fn()) -> Subject {
+    let telemetry = ours::with_destination(Sampling::ALL);
+    Subject {
+        run: times(operation),
+        settle: ours::settle(&telemetry),
+        delivered: Box::new(move || ours::delivered(&telemetry)),
+    }
+}
+
+fn through_the_appender(operation: fn()) -> Subject {
+    let sink = Sink::default();
+    let logs = SdkLoggerProvider::builder().with_batch_exporter(sink.clone()).build();
+    let bridge = OpenTelemetryTracingBridge::new(&logs);
+    let subscriber = registry().with(LevelFilter::INFO).with(bridge);
+    let installed = tracing::subscriber::set_global_default(subscriber);
+    installed.unwrap_or_else(|error| panic!("{error}"));
+    Subject {
+        run: times(operation),
+        settle: Box::new(move || flushed(logs.force_flush())),
+        delivered: Box::new(move || sink.delivered()),
+    }
+}
+
+fn by_itself(operation: fn()) -> Subject {
+    Subject {
+        run: times(operation),
+        settle: Box::new(|| {}),
+        delivered: Box::new(Delivered::default),
+    }
+}

@@ -1,0 +1,84 @@
+//! The service that is measured: one route, and how a request to it is served.
+
+use crate::rounds::{Delivered, Subject};
+use axum::{Router, body::Body, extract::Path, routing::get};
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use std::hint::black_box;
+use tokio::runtime;
+use tower::ServiceExt as _;
+use tracing::Instrument as _;
+
+/// What the handler tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Handler {
+    Silent,
+    AccessLog,
+    ChildSpan,
+}
+
+impl Handler {
+    pub(crate) fn router(self) -> Router {
+        let route = match self {
+            Self::Silent => get(silent),
+            Self::AccessLog => get(with_access_log),
+            Self::ChildSpan => get(with_child_span),
+        };
+        Router::new().route("/orders/{id}", route)
+    }
+}
+
+async fn silent(Path(id): Path<u32>) -> String {
+    format!("order {id}")
+}
+
+async fn with_access_log(Path(id): Path<u32>) -> String {
+    tracing::info!(order_id = id, restaurant = "Roma", "order read");
+    format!("order {id}")
+}
+
+async fn with_child_span(Path(id): Path<u32>) -> String {
+    let read = async { format!("order {id}") };
+    read.instrument(tracing::info_span!("read order", order_id = id)).await
+}
+
+/// Serves requests as `axum::serve` does: the state is applied, the body read to its end.
+pub(crate) fn served(
+    app: Router,
+    settle: Box<dyn FnMut()>,
+    delivered: Box<dyn Fn() -> Delivered>,
+) -> Subject {
+    let app: Router = app.with_state(());
+    let runtime = runtime();
+    Subject {
+        run: Box::new(move |times| {
+            runtime.block_on(async {
+                for _ in 0..times {
+                    serve(&app).await;
+                }
+            });
+        }),
+        settle,
+        delivered,
+    }
+}
+
+/// The router without anything.
+pub(crate) fn bare() -> Subject {
+    served(Handler::Silent.router(), Box::new(|| {}), Box::new(Delivered::default))
+}
+
+pub(crate) fn runtime() -> runtime::Runtime {
+    let runtime = runtime::Builder::new_current_thread().enable_time().build();
+    runtime.unwrap_or_else(|error| panic!("no runtime: {error}"))
+}
+
+async fn serve(app: &Router) {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_static("/orders/17");
+    let Ok(response): Result<Response<Body>, _> = app.clone().oneshot(request).await;
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        black_box(frame.ok());
+    }
+}

@@ -1,0 +1,68 @@
+//! orderscope, with a destination in memory: spans, logs and metrics are encoded as for any other,
+//! and acknowledged. The default is kept of all but where lines of log go: nowhere, as the peers'.
+
+use crate::{
+    orders::{self, Handler},
+    rounds::{Delivered, Subject},
+};
+use orderscope::{
+    Telemetry,
+    export::{Destination, InMemory},
+    telemetry::{Builder, Sampling},
+};
+use std::time::Duration;
+use tracing_subscriber::{layer::SubscriberExt as _, registry};
+
+pub(crate) fn metrics_only() -> Subject {
+    let telemetry = installed(Telemetry::builder("orders"));
+    let app = Handler::Silent.router().layer(telemetry.http_layer());
+    orders::served(app, Box::new(|| {}), Box::new(move || delivered(&telemetry)))
+}
+
+pub(crate) fn full(handler: Handler, sampling: Sampling) -> Subject {
+    let telemetry = with_destination(sampling);
+    let app = handler.router().layer(telemetry.http_layer());
+    let settle = settle(&telemetry);
+    orders::served(app, settle, Box::new(move || delivered(&telemetry)))
+}
+
+pub(crate) fn with_destination(sampling: Sampling) -> Telemetry {
+    // So little is kept that it is soon dropped, as the peers' sinks do.
+    let sink = InMemory::with_bound(1 << 20);
+    let destination = Destination::in_memory("memory", &sink);
+    installed(Telemetry::builder("orders").destination(destination).sampling(sampling))
+}
+
+/// Of the whole process, its layer the only one that reads events and spans.
+fn installed(builder: Builder) -> Telemetry {
+    let telemetry = builder.without_subscriber().install();
+    let telemetry = telemetry.unwrap_or_else(|error| panic!("{error}"));
+    let subscriber = registry().with(telemetry.tracing_layer());
+    let installed = tracing::subscriber::set_global_default(subscriber);
+    installed.unwrap_or_else(|error| panic!("{error}"));
+    telemetry
+}
+
+pub(crate) fn settle(telemetry: &Telemetry) -> Box<dyn FnMut()> {
+    let (telemetry, runtime) = (telemetry.clone(), orders::runtime());
+    Box::new(move || {
+        let is_through = runtime.block_on(telemetry.flush(Duration::from_secs(10)));
+        assert!(is_through, "not flushed: {:?}", telemetry.ledger());
+    })
+}
+
+pub(crate) fn delivered(telemetry: &Telemetry) -> Delivered {
+    let acknowledged = |signal| {
+        let ledger = telemetry.ledger();
+        let rows = ledger.iter().filter(|row| row.signal() == signal);
+        rows.map(|row| row.acknowledged()).sum()
+    };
+    Delivered {
+        requests: telemetry.snapshot().counter(
+            "orderscope.http.server.requests.finished",
+            &[("outcome", "completed")],
+        ),
+        spans: acknowledged("traces"),
+        logs: acknowledged("logs"),
+    }
+}

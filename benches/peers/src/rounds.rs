@@ -1,0 +1,191 @@
+//! Turns in lock step, and their medians.
+
+use crate::allocator;
+use rustix::time::{ClockId, clock_gettime};
+use std::{fmt, str::FromStr, time::Instant};
+
+/// Items a turn: no stock queue of OpenTelemetry, of 2,048, overflows before it is flushed.
+pub(crate) const A_TURN: u32 = 2_000;
+const ROUNDS: u32 = 300;
+const QUICK_ROUNDS: u32 = 30;
+
+/// What takes turns.
+pub(crate) struct Subject {
+    /// Does it so many times, on this thread.
+    pub(crate) run: Box<dyn FnMut(u32)>,
+    /// Waits until all that was put off is done.
+    pub(crate) settle: Box<dyn FnMut()>,
+    /// What reached the other end, after all rounds.
+    pub(crate) delivered: Box<dyn Fn() -> Delivered>,
+}
+
+/// How many, over all rounds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Delivered {
+    /// Requests in the duration histogram.
+    pub(crate) requests: u64,
+    pub(crate) spans: u64,
+    pub(crate) logs: u64,
+}
+
+/// Medians of one row, each for one item.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measured {
+    /// The bare router's; zero where there is none.
+    pub(crate) bare: Cost,
+    /// Over the bare router's.
+    pub(crate) over: Cost,
+    /// Delivered for each item.
+    pub(crate) requests: f64,
+    pub(crate) spans: f64,
+    pub(crate) logs: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) wall_nanos: f64,
+    /// On all threads.
+    pub(crate) cpu_nanos: f64,
+    /// On the measured thread.
+    pub(crate) allocations: f64,
+    /// On all others.
+    pub(crate) allocations_elsewhere: f64,
+}
+
+/// Measures a subject against another, or for itself.
+pub(crate) fn measure(
+    mut bare: Option<Subject>,
+    mut subject: Subject,
+    a_turn: u32,
+    is_quick: bool,
+) -> Measured {
+    allocator::measure_this_thread();
+    let rounds = if is_quick { QUICK_ROUNDS } else { ROUNDS };
+    let warming = rounds / 10;
+    let (mut of_bare, mut over) = (Vec::new(), Vec::new());
+    for round in 0..warming + rounds {
+        // Who begins alternates: the caches that one leaves are the other's.
+        let (first, second) = match round % 2 {
+            0 => {
+                let first = bare.as_mut().map_or(Cost::default(), |bare| turn(bare, a_turn));
+                (first, turn(&mut subject, a_turn))
+            }
+            _ => {
+                let second = turn(&mut subject, a_turn);
+                let first = bare.as_mut().map_or(Cost::default(), |bare| turn(bare, a_turn));
+                (first, second)
+            }
+        };
+        if round >= warming {
+            of_bare.push(first);
+            over.push(second.over(first));
+        }
+    }
+    let delivered = (subject.delivered)();
+    let items = f64::from(rounds + warming) * f64::from(a_turn);
+    Measured {
+        bare: Cost::median(&of_bare),
+        over: Cost::median(&over),
+        requests: delivered.requests as f64 / items,
+        spans: delivered.spans as f64 / items,
+        logs: delivered.logs as f64 / items,
+    }
+}
+
+fn turn(subject: &mut Subject, times: u32) -> Cost {
+    let (here, elsewhere) = allocator::made();
+    let (cpu, wall) = (cpu_nanos(), Instant::now());
+    (subject.run)(times);
+    let wall_nanos = wall.elapsed().as_nanos() as f64;
+    let of_the_run = allocator::made().0 - here;
+    (subject.settle)();
+    let cpu_nanos = cpu_nanos() - cpu;
+    let put_off = allocator::made().1 - elsewhere;
+    let each = |all: f64| all / f64::from(times);
+    Cost {
+        wall_nanos: each(wall_nanos),
+        cpu_nanos: each(cpu_nanos),
+        allocations: each(of_the_run as f64),
+        allocations_elsewhere: each(put_off as f64),
+    }
+}
+
+/// That this process has used, on all its threads.
+fn cpu_nanos() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 * 1e9 + used.tv_nsec as f64
+}
+
+impl Cost {
+    fn over(self, bare: Self) -> Self {
+        Self {
+            wall_nanos: self.wall_nanos - bare.wall_nanos,
+            cpu_nanos: self.cpu_nanos - bare.cpu_nanos,
+            allocations: self.allocations - bare.allocations,
+            allocations_elsewhere: self.allocations_elsewhere - bare.allocations_elsewhere,
+        }
+    }
+
+    fn median(costs: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<f64> = costs.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        Self {
+            wall_nanos: of(|cost| cost.wall_nanos),
+            cpu_nanos: of(|cost| cost.cpu_nanos),
+            allocations: of(|cost| cost.allocations),
+            allocations_elsewhere: of(|cost| cost.allocations_elsewhere),
+        }
+    }
+
+    fn figures(self) -> [f64; 4] {
+        [
+            self.wall_nanos,
+            self.cpu_nanos,
+            self.allocations,
+            self.allocations_elsewhere,
+        ]
+    }
+}
+
+impl From<[f64; 4]> for Cost {
+    fn from([wall_nanos, cpu_nanos, allocations, allocations_elsewhere]: [f64; 4]) -> Self {
+        Self {
+            wall_nanos,
+            cpu_nanos,
+            allocations,
+            allocations_elsewhere,
+        }
+    }
+}
+
+/// As one process tells it to the other: numbers between spaces.
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for figure in self.bare.figures().iter().chain(&self.over.figures()) {
+            write!(f, "{figure} ")?;
+        }
+        write!(f, "{} {} {}", self.requests, self.spans, self.logs)
+    }
+}
+
+impl FromStr for Measured {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let figures: Result<Vec<f64>, _> = line.split(' ').map(str::parse).collect();
+        let figures = figures.map_err(|error| error.to_string())?;
+        let [b0, b1, b2, b3, o0, o1, o2, o3, requests, spans, logs] = figures[..] else {
+            return Err(format!("{} numbers in place of 11", figures.len()));
+        };
+        Ok(Self {
+            bare: [b0, b1, b2, b3].into(),
+            over: [o0, o1, o2, o3].into(),
+            requests,
+            spans,
+            logs,
+        })
+    }
+}
