@@ -3,6 +3,7 @@
 //! Processors and reader as the SDK has them by default.
 
 use crate::{
+    encoded::Encoded,
     orders::{self, Handler},
     rounds::Subject,
     sinks::Sink,
@@ -26,6 +27,15 @@ use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
 
+/// What becomes of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// Counted and dropped: the least that it can cost.
+    Dropped,
+    /// Encoded first, as ours is.
+    Encoded,
+}
+
 pub(crate) fn metrics_only() -> Subject {
     let sink = Sink::default();
     let meters = meters(&sink);
@@ -37,17 +47,11 @@ pub(crate) fn metrics_only() -> Subject {
     orders::served(app, Box::new(|| {}), Box::new(at_the_end))
 }
 
-pub(crate) fn full(handler: Handler, ratio: f64) -> Subject {
+pub(crate) fn full(handler: Handler, ratio: f64, end: End) -> Subject {
     let sink = Sink::default();
     let meters = meters(&sink);
-    let spans = SdkTracerProvider::builder()
-        .with_sampler(Sampler::ParentBased(Box::new(match ratio {
-            1.0 => Sampler::AlwaysOn,
-            ratio => Sampler::TraceIdRatioBased(ratio),
-        })))
-        .with_batch_exporter(sink.clone())
-        .build();
-    let logs = SdkLoggerProvider::builder().with_batch_exporter(sink.clone()).build();
+    let spans = spans(&sink, ratio, end);
+    let logs = logs(&sink, end);
     global::set_text_map_propagator(TraceContextPropagator::new());
     let subscriber = registry()
         .with(LevelFilter::INFO)
@@ -75,12 +79,19 @@ pub(crate) fn full(handler: Handler, ratio: f64) -> Subject {
         flushed(meters.force_flush());
         sink.delivered()
     };
-    orders::served(handler.router().layer(layers), Box::new(settle), Box::new(at_the_end))
+    orders::served(
+        handler.router().layer(layers),
+        Box::new(settle),
+        Box::new(at_the_end),
+    )
 }
 
 /// By the semantic conventions, as far as a request without a peer and without headers has them.
 fn span(request: &Request<Body>) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
     let span = tracing::info_span!(
         "request",
         otel.name = format!("{} {route}", request.method()),
@@ -100,7 +111,9 @@ fn span(request: &Request<Body>) -> Span {
 }
 
 fn metrics_layer() -> http_server::Layer {
-    let layer = http_server::LayerBuilder::builder().with_tracing(false).build();
+    let layer = http_server::LayerBuilder::builder()
+        .with_tracing(false)
+        .build();
     layer.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -109,6 +122,28 @@ fn meters(sink: &Sink) -> SdkMeterProvider {
     let meters = SdkMeterProvider::builder().with_reader(reader).build();
     global::set_meter_provider(meters.clone());
     meters
+}
+
+fn spans(sink: &Sink, ratio: f64, end: End) -> SdkTracerProvider {
+    let sampler = Sampler::ParentBased(Box::new(match ratio {
+        1.0 => Sampler::AlwaysOn,
+        ratio => Sampler::TraceIdRatioBased(ratio),
+    }));
+    let spans = SdkTracerProvider::builder().with_sampler(sampler);
+    let spans = match end {
+        End::Dropped => spans.with_batch_exporter(sink.clone()),
+        End::Encoded => spans.with_batch_exporter(Encoded::into(sink.clone())),
+    };
+    spans.build()
+}
+
+pub(crate) fn logs(sink: &Sink, end: End) -> SdkLoggerProvider {
+    let logs = SdkLoggerProvider::builder();
+    let logs = match end {
+        End::Dropped => logs.with_batch_exporter(sink.clone()),
+        End::Encoded => logs.with_batch_exporter(Encoded::into(sink.clone())),
+    };
+    logs.build()
 }
 
 pub(crate) fn flushed<E: std::fmt::Display>(outcome: Result<(), E>) {

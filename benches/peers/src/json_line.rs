@@ -28,7 +28,10 @@ pub(crate) fn through_ours(operation: fn()) -> Subject {
             let logs = lines.map(|row| row.accepted()).sum();
             // Gone or not, it is a directory for temporary files.
             fs::remove_dir_all(&directory).ok();
-            Delivered { logs, ..Delivered::default() }
+            Delivered {
+                logs,
+                ..Delivered::default()
+            }
         }),
     }
 }

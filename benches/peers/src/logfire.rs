@@ -30,7 +30,9 @@ pub(crate) fn full(handler: Handler) -> Subject {
         .with_console(None)
         .with_additional_span_processor(spans)
         .with_advanced_options(AdvancedOptions::default().with_log_processor(logs))
-        .with_metrics(Some(MetricsOptions::default().with_additional_reader(reader)))
+        .with_metrics(Some(
+            MetricsOptions::default().with_additional_reader(reader),
+        ))
         .finish();
     let logfire = logfire.unwrap_or_else(|error| panic!("{error}"));
 
@@ -50,7 +52,10 @@ pub(crate) fn full(handler: Handler) -> Subject {
 }
 
 fn span(request: &Request<Body>) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
     tracing::info_span!(
         "request",
         otel.name = format!("{} {route}", request.method()),

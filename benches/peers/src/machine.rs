@@ -36,7 +36,9 @@ pub(crate) fn load() -> String {
 
 fn processor() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = processors.lines().find_map(|line| line.strip_prefix("model name"));
+    let name = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
     let name = name.map(|rest| rest.trim_start_matches([' ', '\t', ':']).trim_end());
     name.unwrap_or("an unknown processor").to_owned()
 }
@@ -45,7 +47,12 @@ fn compiler() -> String {
     let version = Command::new("rustc").arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let version = version.unwrap_or_default();
-    version.split(" (").next().unwrap_or_default().trim().to_owned()
+    version
+        .split(" (")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// All that are linked: logfire brings an OpenTelemetry of its own.

@@ -14,6 +14,7 @@
 mod allocator;
 mod arguments;
 mod assembly;
+mod encoded;
 mod json_line;
 mod logfire;
 mod machine;
@@ -54,7 +55,9 @@ fn main() -> ExitCode {
 /// One row, in this process.
 fn measure(key: &str, is_quick: bool) {
     let request = requests::ALL.iter().find(|variant| variant.key == key);
-    let operation = operations::ALL.iter().find(|operation| operation.key == key);
+    let operation = operations::ALL
+        .iter()
+        .find(|operation| operation.key == key);
     let measured = match (request, operation) {
         (Some(variant), _) => variant.measure(is_quick),
         (_, Some(operation)) => operation.measure(is_quick),
@@ -95,5 +98,6 @@ fn in_a_process_of_its_own(key: &str, arguments: &Arguments) -> Measured {
     assert!(output.status.success(), "{key} failed: {}", output.status);
     let printed = String::from_utf8_lossy(&output.stdout);
     let last = printed.lines().last().unwrap_or_default();
-    last.parse().unwrap_or_else(|error| panic!("{key} printed {last:?}: {error}"))
+    last.parse()
+        .unwrap_or_else(|error| panic!("{key} printed {last:?}: {error}"))
 }

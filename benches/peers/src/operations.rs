@@ -1,14 +1,13 @@
 //! The rows of the table of operations: one call each, outside any request.
 
 use crate::{
-    assembly::flushed,
+    assembly::{self, End, flushed},
     json_line, ours,
     rounds::{self, Delivered, Measured, Subject},
     sinks::Sink,
     stack,
 };
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
 use orderscope::{telemetry::Sampling, track_event};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, registry};
 
@@ -36,7 +35,7 @@ const LINE: &str = "line of JSON with 3 fields";
 /// A stack is a thousand times an event.
 const STACKS_A_TURN: u32 = 100;
 
-pub(crate) static ALL: [Operation; 9] = [
+pub(crate) static ALL: [Operation; 11] = [
     Operation {
         key: "ours-error",
         what: ERROR,
@@ -51,7 +50,15 @@ pub(crate) static ALL: [Operation; 9] = [
         by: "opentelemetry-appender-tracing",
         against: "ours-error",
         a_turn: rounds::A_TURN,
-        start: || through_the_appender(log_error),
+        start: || through_the_appender(log_error, End::Dropped),
+    },
+    Operation {
+        key: "appender-error-encoded",
+        what: ERROR,
+        by: "opentelemetry-appender-tracing, encoded as ours",
+        against: "ours-error",
+        a_turn: rounds::A_TURN,
+        start: || through_the_appender(log_error, End::Encoded),
     },
     Operation {
         key: "ours-event",
@@ -67,7 +74,15 @@ pub(crate) static ALL: [Operation; 9] = [
         by: "opentelemetry-appender-tracing",
         against: "ours-event",
         a_turn: rounds::A_TURN,
-        start: || through_the_appender(event_of_tracing),
+        start: || through_the_appender(event_of_tracing, End::Dropped),
+    },
+    Operation {
+        key: "appender-event-encoded",
+        what: EVENT,
+        by: "opentelemetry-appender-tracing, encoded as ours",
+        against: "ours-event",
+        a_turn: rounds::A_TURN,
+        start: || through_the_appender(event_of_tracing, End::Encoded),
     },
     Operation {
         key: "ours-capture",
@@ -112,7 +127,12 @@ pub(crate) static ALL: [Operation; 9] = [
 ];
 
 fn log_error() {
-    tracing::error!(order_id = 17, courier = "Ada", is_late = true, "courier lost");
+    tracing::error!(
+        order_id = 17,
+        courier = "Ada",
+        is_late = true,
+        "courier lost"
+    );
 }
 
 fn event_of_ours() {
@@ -152,9 +172,9 @@ fn through_ours(operation: fn()) -> Subject {
     }
 }
 
-fn through_the_appender(operation: fn()) -> Subject {
+fn through_the_appender(operation: fn(), end: End) -> Subject {
     let sink = Sink::default();
-    let logs = SdkLoggerProvider::builder().with_batch_exporter(sink.clone()).build();
+    let logs = assembly::logs(&sink, end);
     let bridge = OpenTelemetryTracingBridge::new(&logs);
     let subscriber = registry().with(LevelFilter::INFO).with(bridge);
     let installed = tracing::subscriber::set_global_default(subscriber);

@@ -39,7 +39,8 @@ async fn with_access_log(Path(id): Path<u32>) -> String {
 
 async fn with_child_span(Path(id): Path<u32>) -> String {
     let read = async { format!("order {id}") };
-    read.instrument(tracing::info_span!("read order", order_id = id)).await
+    read.instrument(tracing::info_span!("read order", order_id = id))
+        .await
 }
 
 /// Serves requests as `axum::serve` does: the state is applied, the body read to its end.
@@ -65,7 +66,11 @@ pub(crate) fn served(
 
 /// The router without anything.
 pub(crate) fn bare() -> Subject {
-    served(Handler::Silent.router(), Box::new(|| {}), Box::new(Delivered::default))
+    served(
+        Handler::Silent.router(),
+        Box::new(|| {}),
+        Box::new(Delivered::default),
+    )
 }
 
 pub(crate) fn runtime() -> runtime::Runtime {

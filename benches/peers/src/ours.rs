@@ -1,5 +1,5 @@
-//! orderscope, with a destination in memory: spans, logs and metrics are encoded as for any other,
-//! and acknowledged. The default is kept of all but where lines of log go: nowhere, as the peers'.
+//! orderscope, with a destination in memory: what is recorded is encoded as for any other, and
+//! acknowledged. All is as by default, but no line of log is printed: the peers print none.
 
 use crate::{
     orders::{self, Handler},
@@ -7,7 +7,8 @@ use crate::{
 };
 use orderscope::{
     Telemetry,
-    export::{Destination, InMemory},
+    export::{Destination, InMemory, Signal},
+    logs::Levels,
     telemetry::{Builder, Sampling},
 };
 use std::time::Duration;
@@ -16,7 +17,11 @@ use tracing_subscriber::{layer::SubscriberExt as _, registry};
 pub(crate) fn metrics_only() -> Subject {
     let telemetry = installed(Telemetry::builder("orders"));
     let app = Handler::Silent.router().layer(telemetry.http_layer());
-    orders::served(app, Box::new(|| {}), Box::new(move || delivered(&telemetry)))
+    orders::served(
+        app,
+        Box::new(|| {}),
+        Box::new(move || delivered(&telemetry)),
+    )
 }
 
 pub(crate) fn full(handler: Handler, sampling: Sampling) -> Subject {
@@ -29,15 +34,22 @@ pub(crate) fn full(handler: Handler, sampling: Sampling) -> Subject {
 pub(crate) fn with_destination(sampling: Sampling) -> Telemetry {
     // So little is kept that it is soon dropped, as the peers' sinks do.
     let sink = InMemory::with_bound(1 << 20);
-    let destination = Destination::in_memory("memory", &sink);
-    installed(Telemetry::builder("orders").destination(destination).sampling(sampling))
+    // Metrics are pushed once a minute, which a flush would do after each turn.
+    let destination = Destination::in_memory("memory", &sink).only([Signal::Traces, Signal::Logs]);
+    installed(
+        Telemetry::builder("orders")
+            .destination(destination)
+            .sampling(sampling),
+    )
 }
 
-/// Of the whole process, its layer the only one that reads events and spans.
+/// Of the whole process, its subscriber as `install()` would set it, but for the lines on stderr.
 fn installed(builder: Builder) -> Telemetry {
     let telemetry = builder.without_subscriber().install();
     let telemetry = telemetry.unwrap_or_else(|error| panic!("{error}"));
-    let subscriber = registry().with(telemetry.tracing_layer());
+    let subscriber = registry()
+        .with(Levels::default())
+        .with(telemetry.tracing_layer());
     let installed = tracing::subscriber::set_global_default(subscriber);
     installed.unwrap_or_else(|error| panic!("{error}"));
     telemetry

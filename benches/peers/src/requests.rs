@@ -1,7 +1,8 @@
 //! The rows of the table of requests.
 
 use crate::{
-    assembly, logfire,
+    assembly::{self, End},
+    logfire,
     orders::{self, Handler},
     ours,
     rounds::{self, Measured, Subject},
@@ -25,7 +26,7 @@ impl Variant {
     }
 }
 
-pub(crate) static ALL: [Variant; 13] = [
+pub(crate) static ALL: [Variant; 15] = [
     Variant {
         key: "ours-metrics",
         name: "**orderscope**, metrics only",
@@ -73,28 +74,42 @@ pub(crate) static ALL: [Variant; 13] = [
         name: "assembly of five crates",
         covers: "MSLCPT",
         against: "ours-full",
-        start: || assembly::full(Handler::Silent, 1.0),
+        start: || assembly::full(Handler::Silent, 1.0, End::Dropped),
+    },
+    Variant {
+        key: "assembly-full-encoded",
+        name: "assembly, encoded as ours",
+        covers: "MSLCPT",
+        against: "ours-full",
+        start: || assembly::full(Handler::Silent, 1.0, End::Encoded),
     },
     Variant {
         key: "assembly-sampled",
         name: "assembly, 1 % sampled",
         covers: "MSLCPT",
         against: "ours-sampled",
-        start: || assembly::full(Handler::Silent, 0.01),
+        start: || assembly::full(Handler::Silent, 0.01, End::Dropped),
     },
     Variant {
         key: "assembly-log",
         name: "assembly + one access-log event",
         covers: "MSLCPT",
         against: "ours-log",
-        start: || assembly::full(Handler::AccessLog, 1.0),
+        start: || assembly::full(Handler::AccessLog, 1.0, End::Dropped),
+    },
+    Variant {
+        key: "assembly-log-encoded",
+        name: "assembly + one access-log event, encoded as ours",
+        covers: "MSLCPT",
+        against: "ours-log",
+        start: || assembly::full(Handler::AccessLog, 1.0, End::Encoded),
     },
     Variant {
         key: "assembly-child",
         name: "assembly + a child span",
         covers: "MSLCPT",
         against: "ours-child",
-        start: || assembly::full(Handler::ChildSpan, 1.0),
+        start: || assembly::full(Handler::ChildSpan, 1.0, End::Dropped),
     },
     Variant {
         key: "logfire-full",

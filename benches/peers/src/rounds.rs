@@ -44,7 +44,9 @@ pub(crate) struct Measured {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     pub(crate) wall_nanos: f64,
-    /// On all threads.
+    /// Of the CPU on the measured thread: what the wall clock would say if nobody else ran.
+    pub(crate) thread_nanos: f64,
+    /// Of the CPU on all threads, until nothing waits.
     pub(crate) cpu_nanos: f64,
     /// On the measured thread.
     pub(crate) allocations: f64,
@@ -67,12 +69,16 @@ pub(crate) fn measure(
         // Who begins alternates: the caches that one leaves are the other's.
         let (first, second) = match round % 2 {
             0 => {
-                let first = bare.as_mut().map_or(Cost::default(), |bare| turn(bare, a_turn));
+                let first = bare
+                    .as_mut()
+                    .map_or(Cost::default(), |bare| turn(bare, a_turn));
                 (first, turn(&mut subject, a_turn))
             }
             _ => {
                 let second = turn(&mut subject, a_turn);
-                let first = bare.as_mut().map_or(Cost::default(), |bare| turn(bare, a_turn));
+                let first = bare
+                    .as_mut()
+                    .map_or(Cost::default(), |bare| turn(bare, a_turn));
                 (first, second)
             }
         };
@@ -94,25 +100,27 @@ pub(crate) fn measure(
 
 fn turn(subject: &mut Subject, times: u32) -> Cost {
     let (here, elsewhere) = allocator::made();
-    let (cpu, wall) = (cpu_nanos(), Instant::now());
+    let cpu = used_nanos(ClockId::ProcessCPUTime);
+    let (thread, wall) = (used_nanos(ClockId::ThreadCPUTime), Instant::now());
     (subject.run)(times);
     let wall_nanos = wall.elapsed().as_nanos() as f64;
+    let thread_nanos = used_nanos(ClockId::ThreadCPUTime) - thread;
     let of_the_run = allocator::made().0 - here;
     (subject.settle)();
-    let cpu_nanos = cpu_nanos() - cpu;
+    let cpu_nanos = used_nanos(ClockId::ProcessCPUTime) - cpu;
     let put_off = allocator::made().1 - elsewhere;
     let each = |all: f64| all / f64::from(times);
     Cost {
         wall_nanos: each(wall_nanos),
+        thread_nanos: each(thread_nanos),
         cpu_nanos: each(cpu_nanos),
         allocations: each(of_the_run as f64),
         allocations_elsewhere: each(put_off as f64),
     }
 }
 
-/// That this process has used, on all its threads.
-fn cpu_nanos() -> f64 {
-    let used = clock_gettime(ClockId::ProcessCPUTime);
+fn used_nanos(clock: ClockId) -> f64 {
+    let used = clock_gettime(clock);
     used.tv_sec as f64 * 1e9 + used.tv_nsec as f64
 }
 
@@ -120,6 +128,7 @@ impl Cost {
     fn over(self, bare: Self) -> Self {
         Self {
             wall_nanos: self.wall_nanos - bare.wall_nanos,
+            thread_nanos: self.thread_nanos - bare.thread_nanos,
             cpu_nanos: self.cpu_nanos - bare.cpu_nanos,
             allocations: self.allocations - bare.allocations,
             allocations_elsewhere: self.allocations_elsewhere - bare.allocations_elsewhere,
@@ -134,15 +143,17 @@ impl Cost {
         };
         Self {
             wall_nanos: of(|cost| cost.wall_nanos),
+            thread_nanos: of(|cost| cost.thread_nanos),
             cpu_nanos: of(|cost| cost.cpu_nanos),
             allocations: of(|cost| cost.allocations),
             allocations_elsewhere: of(|cost| cost.allocations_elsewhere),
         }
     }
 
-    fn figures(self) -> [f64; 4] {
+    fn figures(self) -> [f64; 5] {
         [
             self.wall_nanos,
+            self.thread_nanos,
             self.cpu_nanos,
             self.allocations,
             self.allocations_elsewhere,
@@ -150,10 +161,18 @@ impl Cost {
     }
 }
 
-impl From<[f64; 4]> for Cost {
-    fn from([wall_nanos, cpu_nanos, allocations, allocations_elsewhere]: [f64; 4]) -> Self {
+impl From<[f64; 5]> for Cost {
+    fn from(figures: [f64; 5]) -> Self {
+        let [
+            wall_nanos,
+            thread_nanos,
+            cpu_nanos,
+            allocations,
+            allocations_elsewhere,
+        ] = figures;
         Self {
             wall_nanos,
+            thread_nanos,
             cpu_nanos,
             allocations,
             allocations_elsewhere,
@@ -177,12 +196,27 @@ impl FromStr for Measured {
     fn from_str(line: &str) -> Result<Self, String> {
         let figures: Result<Vec<f64>, _> = line.split(' ').map(str::parse).collect();
         let figures = figures.map_err(|error| error.to_string())?;
-        let [b0, b1, b2, b3, o0, o1, o2, o3, requests, spans, logs] = figures[..] else {
-            return Err(format!("{} numbers in place of 11", figures.len()));
+        let [
+            b0,
+            b1,
+            b2,
+            b3,
+            b4,
+            o0,
+            o1,
+            o2,
+            o3,
+            o4,
+            requests,
+            spans,
+            logs,
+        ] = figures[..]
+        else {
+            return Err(format!("{} numbers in place of 13", figures.len()));
         };
         Ok(Self {
-            bare: [b0, b1, b2, b3].into(),
-            over: [o0, o1, o2, o3].into(),
+            bare: [b0, b1, b2, b3, b4].into(),
+            over: [o0, o1, o2, o3, o4].into(),
             requests,
             spans,
             logs,

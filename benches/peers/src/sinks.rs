@@ -20,6 +20,14 @@ struct Counts {
 }
 
 impl Sink {
+    pub(crate) fn count_spans(&self, spans: usize) {
+        self.0.spans.fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_logs(&self, logs: usize) {
+        self.0.logs.fetch_add(logs as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn delivered(&self) -> Delivered {
         Delivered {
             requests: self.0.requests.load(Ordering::Relaxed),
@@ -32,15 +40,18 @@ impl Sink {
 macro_rules! counts_for {
     ($sdk:ident) => {
         impl $sdk::trace::SpanExporter for Sink {
-            async fn export(&self, batch: Vec<$sdk::trace::SpanData>) -> $sdk::error::OTelSdkResult {
-                self.0.spans.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            async fn export(
+                &self,
+                batch: Vec<$sdk::trace::SpanData>,
+            ) -> $sdk::error::OTelSdkResult {
+                self.count_spans(batch.len());
                 Ok(())
             }
         }
 
         impl $sdk::logs::LogExporter for Sink {
             async fn export(&self, batch: $sdk::logs::LogBatch<'_>) -> $sdk::error::OTelSdkResult {
-                self.0.logs.fetch_add(batch.iter().count() as u64, Ordering::Relaxed);
+                self.count_logs(batch.iter().count());
                 Ok(())
             }
         }
@@ -53,7 +64,8 @@ macro_rules! counts_for {
                 use $sdk::metrics::data::{AggregatedMetrics, MetricData};
                 let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
                 for metric in metrics.filter(|m| m.name() == "http.server.request.duration") {
-                    if let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() {
+                    if let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data()
+                    {
                         let requests = histogram.data_points().map(|point| point.count()).sum();
                         self.0.requests.store(requests, Ordering::Relaxed);
                     }

@@ -25,7 +25,9 @@ pub(crate) fn captured_by_std() {
 }
 
 pub(crate) fn formatted_by_std() {
-    down(DEPTH, || drop(black_box(Backtrace::force_capture().to_string())));
+    down(DEPTH, || {
+        drop(black_box(Backtrace::force_capture().to_string()))
+    });
 }
 
 /// A frame for each call: none is inlined, none is a jump.

@@ -14,15 +14,21 @@ pub(crate) fn requests(rows: &[(&Variant, Measured)]) -> String {
     };
     let mut table = format!(
         "\nA request; the bare router takes {:.0} ns and {:.0} allocations (median of all rows).\n\n\
-         | over the bare router | covers | wall, ns | × ours | CPU of all threads, ns | × ours | \
+         | over the bare router | covers | wall, ns | × ours | CPU of its thread, ns | CPU of all threads, ns | × ours | \
          allocations: its thread / others | delivered a request: M / S / L |\n\
-         | --- | --- | --: | --: | --: | --: | --: | --: |\n",
+         | --- | --- | --: | --: | --: | --: | --: | --: | --: |\n",
         bare(|measured| measured.bare.wall_nanos),
         bare(|measured| measured.bare.allocations),
     );
     for (variant, measured) in rows {
         let ours = rows.iter().find(|(other, _)| other.key == variant.against);
-        let Measured { over, requests, spans, logs, .. } = measured;
+        let Measured {
+            over,
+            requests,
+            spans,
+            logs,
+            ..
+        } = measured;
         line(
             &mut table,
             &[
@@ -30,6 +36,7 @@ pub(crate) fn requests(rows: &[(&Variant, Measured)]) -> String {
                 variant.covers.to_owned(),
                 nanos(over.wall_nanos),
                 ratio(over.wall_nanos, ours.map(|(_, ours)| ours.over.wall_nanos)),
+                nanos(over.thread_nanos),
                 nanos(over.cpu_nanos),
                 ratio(over.cpu_nanos, ours.map(|(_, ours)| ours.over.cpu_nanos)),
                 allocations(measured),
@@ -45,21 +52,30 @@ pub(crate) fn operations(rows: &[(&Operation, Measured)]) -> String {
         return String::new();
     }
     let mut table = "\nAn operation.\n\n\
-         | what | by | on its thread, ns | × ours | CPU of all threads, ns | × ours | \
+         | what | by | wall, ns | × ours | CPU of its thread, ns | CPU of all threads, ns | × ours | \
          allocations: its thread / others | delivered |\n\
-         | --- | --- | --: | --: | --: | --: | --: | --: |\n"
+         | --- | --- | --: | --: | --: | --: | --: | --: | --: |\n"
         .to_owned();
     for (operation, measured) in rows {
-        let ours = rows.iter().find(|(other, _)| other.key == operation.against);
+        let ours = rows
+            .iter()
+            .find(|(other, _)| other.key == operation.against);
         line(
             &mut table,
             &[
                 operation.what.to_owned(),
                 operation.by.to_owned(),
                 nanos(measured.over.wall_nanos),
-                ratio(measured.over.wall_nanos, ours.map(|(_, ours)| ours.over.wall_nanos)),
+                ratio(
+                    measured.over.wall_nanos,
+                    ours.map(|(_, ours)| ours.over.wall_nanos),
+                ),
+                nanos(measured.over.thread_nanos),
                 nanos(measured.over.cpu_nanos),
-                ratio(measured.over.cpu_nanos, ours.map(|(_, ours)| ours.over.cpu_nanos)),
+                ratio(
+                    measured.over.cpu_nanos,
+                    ours.map(|(_, ours)| ours.over.cpu_nanos),
+                ),
                 allocations(measured),
                 match measured.logs {
                     0.0 => "–".to_owned(),
@@ -77,7 +93,10 @@ fn line(table: &mut String, cells: &[String]) {
 
 fn allocations(measured: &Measured) -> String {
     let over = measured.over;
-    format!("{:.1} / {:.1}", over.allocations, over.allocations_elsewhere)
+    format!(
+        "{:.1} / {:.1}",
+        over.allocations, over.allocations_elsewhere
+    )
 }
 
 /// With a comma between the thousands.
