@@ -3,7 +3,8 @@
 //! In process, without sockets, as a service is run: a router with its state applied, one thread, the
 //! body read to its end. The variants take turns in short rounds, so that whatever else the
 //! machine does hits them alike; the figure is the median of the differences to the bare router
-//! within each round.
+//! within each round. What a variant puts off onto the telemetry's thread is waited for after its
+//! turn, off the clock; `benches/peers` has that on its own.
 
 #![allow(
     clippy::print_stdout,
@@ -14,29 +15,38 @@
 use axum::{Router, body::Body, extract::Path, routing::get};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
-use orderscope::Telemetry;
+use orderscope::{
+    Telemetry,
+    export::{Destination, InMemory},
+    logs::Levels,
+    telemetry::Sampling,
+};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     hint::black_box,
-    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{runtime, time::Instant};
 use tower::{Layer, Service, ServiceExt as _};
+use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
 const ROUNDS: usize = 300;
 const REQUESTS: u32 = 1_000;
+const VARIANTS: usize = 7;
 
 struct Counting;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// Of this thread alone: no locked addition that would be measured too.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
 
 // SAFETY: everything is left to the system's allocator; a counter is all that is added.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // One thread allocates while we measure: no locked addition that would be measured too.
-        let so_far = ALLOCATIONS.load(Ordering::Relaxed);
-        ALLOCATIONS.store(so_far + 1, Ordering::Relaxed);
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller's contract is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -83,8 +93,25 @@ async fn order(Path(id): Path<u32>) -> String {
     format!("order {id}")
 }
 
+async fn logged_order(Path(id): Path<u32>) -> String {
+    tracing::info!(order_id = id, restaurant = "Roma", "order read");
+    format!("order {id}")
+}
+
 fn router() -> Router {
     Router::new().route("/orders/{id}", get(order))
+}
+
+fn logging_router() -> Router {
+    Router::new().route("/orders/{id}", get(logged_order))
+}
+
+/// All signals, to a destination that soon drops them.
+fn with_destination(sampling: Sampling) -> Telemetry {
+    let destination = Destination::in_memory("memory", &InMemory::with_bound(1 << 20));
+    let builder = Telemetry::builder("bench").destination(destination);
+    let telemetry = builder.sampling(sampling).build();
+    telemetry.unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn request() -> Request<Body> {
@@ -109,8 +136,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() {
     let telemetry = Telemetry::builder("bench").build();
     let telemetry = telemetry.unwrap_or_else(|error| panic!("{error}"));
-    let timeout = std::time::Duration::from_secs(30);
-    let variants: [(&str, Router); 4] = [
+    let full = with_destination(Sampling::ALL);
+    let sampled = with_destination(Sampling::ratio(0.01));
+    let subscriber = registry()
+        .with(Levels::default())
+        .with(full.tracing_layer());
+    let installed = tracing::subscriber::set_global_default(subscriber);
+    installed.unwrap_or_else(|error| panic!("{error}"));
+    let timeout = Duration::from_secs(30);
+    let variants: [(&str, Router); VARIANTS] = [
         ("bare router", router().with_state(())),
         (
             "a layer that does nothing",
@@ -126,20 +160,35 @@ fn main() {
                 .layer(telemetry.http_layer().timeout(timeout))
                 .with_state(()),
         ),
+        (
+            "orderscope, full coverage",
+            router().layer(full.http_layer()).with_state(()),
+        ),
+        (
+            "orderscope, 1 % of traces sampled",
+            router().layer(sampled.http_layer()).with_state(()),
+        ),
+        (
+            "orderscope, full, one log event",
+            logging_router().layer(full.http_layer()).with_state(()),
+        ),
     ];
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
     let (times, allocations) = runtime.block_on(async {
-        let mut times = [const { Vec::new() }; 4];
-        let mut allocations = [0.0; 4];
+        let mut times = [const { Vec::new() }; VARIANTS];
+        let mut allocations = [0.0; VARIANTS];
         for round in 0..ROUNDS + ROUNDS / 10 {
             for (variant, (_, app)) in variants.iter().enumerate() {
-                let (before, began) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+                let (before, began) = (ALLOCATIONS.get(), Instant::now());
                 for _ in 0..REQUESTS {
                     serve(app).await;
                 }
                 let nanos = began.elapsed().as_nanos() as f64 / f64::from(REQUESTS);
-                let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+                let made = ALLOCATIONS.get() - before;
+                for telemetry in [&full, &sampled] {
+                    assert!(telemetry.flush(Duration::from_secs(10)).await, "flushed");
+                }
                 // The first tenth warms up.
                 if round >= ROUNDS / 10 {
                     times[variant].push(nanos);
@@ -166,10 +215,22 @@ fn main() {
             allocations[variant] - if variant == 0 { 0.0 } else { allocations[0] },
         );
     }
-    let counted = telemetry.snapshot().counter(
-        "orderscope.http.server.requests.finished",
-        &[("outcome", "completed")],
-    );
-    let sent = u64::from(REQUESTS) * 2 * (ROUNDS + ROUNDS / 10) as u64;
-    assert_eq!(counted, sent, "every request was counted");
+    let sent = u64::from(REQUESTS) * (ROUNDS + ROUNDS / 10) as u64;
+    for (telemetry, variants) in [(&telemetry, 2), (&full, 2), (&sampled, 1)] {
+        let counted = telemetry.snapshot().counter(
+            "orderscope.http.server.requests.finished",
+            &[("outcome", "completed")],
+        );
+        assert_eq!(counted, variants * sent, "every request was counted");
+    }
+    for (signal, records) in [("traces", 2 * sent), ("logs", sent)] {
+        let ledger = full.ledger();
+        let row = ledger.iter().find(|row| row.signal() == signal);
+        let acknowledged = row.map(|row| row.acknowledged());
+        assert_eq!(
+            acknowledged,
+            Some(records),
+            "every record of {signal} was delivered"
+        );
+    }
 }

@@ -32,7 +32,9 @@ const ERROR: &str = "`error!` with 3 fields to an OTLP record";
 const EVENT: &str = "business event with 6 attributes";
 const CAPTURED: &str = "captured error, a stack of 30 frames";
 const LINE: &str = "line of JSON with 3 fields";
-/// A stack is a thousand times an event.
+/// No stock queue of OpenTelemetry overflows at its 2,048 before it is flushed.
+const RECORDS_A_TURN: u32 = 2_000;
+/// The text of one takes as long as a hundred records.
 const STACKS_A_TURN: u32 = 100;
 
 pub(crate) static ALL: [Operation; 11] = [
@@ -41,7 +43,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: ERROR,
         by: "**orderscope**",
         against: "ours-error",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || through_ours(log_error),
     },
     Operation {
@@ -49,7 +51,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: ERROR,
         by: "opentelemetry-appender-tracing",
         against: "ours-error",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || through_the_appender(log_error, End::Dropped),
     },
     Operation {
@@ -57,7 +59,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: ERROR,
         by: "opentelemetry-appender-tracing, encoded as ours",
         against: "ours-error",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || through_the_appender(log_error, End::Encoded),
     },
     Operation {
@@ -65,7 +67,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: EVENT,
         by: "**orderscope**, `track_event!`",
         against: "ours-event",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || through_ours(event_of_ours),
     },
     Operation {
@@ -73,7 +75,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: EVENT,
         by: "opentelemetry-appender-tracing",
         against: "ours-event",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || through_the_appender(event_of_tracing, End::Dropped),
     },
     Operation {
@@ -81,7 +83,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: EVENT,
         by: "opentelemetry-appender-tracing, encoded as ours",
         against: "ours-event",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || through_the_appender(event_of_tracing, End::Encoded),
     },
     Operation {
@@ -113,7 +115,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: LINE,
         by: "**orderscope**, written to a file",
         against: "ours-json",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || json_line::through_ours(log_error),
     },
     Operation {
@@ -121,7 +123,7 @@ pub(crate) static ALL: [Operation; 11] = [
         what: LINE,
         by: "tracing-subscriber, written nowhere",
         against: "ours-json",
-        a_turn: rounds::A_TURN,
+        a_turn: RECORDS_A_TURN,
         start: || json_line::through_fmt(log_error),
     },
 ];

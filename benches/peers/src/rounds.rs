@@ -4,8 +4,6 @@ use crate::allocator;
 use rustix::time::{ClockId, clock_gettime};
 use std::{fmt, str::FromStr, time::Instant};
 
-/// Items a turn: no stock queue of OpenTelemetry, of 2,048, overflows before it is flushed.
-pub(crate) const A_TURN: u32 = 2_000;
 const ROUNDS: u32 = 300;
 const QUICK_ROUNDS: u32 = 30;
 
