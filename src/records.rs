@@ -183,7 +183,7 @@ pub(crate) struct RequestSpan {
     /// 0: no head was made.
     pub(crate) status: u16,
     pub(crate) outcome: &'static str,
-    /// `error.type`.
+    /// `error.type`; `None` leaves it to the status, from 500 on.
     pub(crate) error_type: Option<&'static str>,
     pub(crate) request_bytes: Option<u64>,
     pub(crate) response_bytes: u64,

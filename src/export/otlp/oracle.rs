@@ -132,7 +132,10 @@ fn request_message(span: &RequestSpan, anchor: &Anchor) -> SpanMessage {
     if !span.version.is_empty() {
         attributes.push(text("network.protocol.version", span.version));
     }
-    attributes.extend(span.error_type.map(|error| text("error.type", error)));
+    let code = span.status.to_string();
+    let of_status = (span.status >= 500).then_some(code.as_str());
+    let error_type = span.error_type.or(of_status);
+    attributes.extend(error_type.map(|error| text("error.type", error)));
     let request_bytes = span.request_bytes;
     attributes.extend(request_bytes.map(|bytes| integer("http.request.body.size", bytes)));
     let state = span.state.as_ref().map(|state| state.to_str().unwrap());

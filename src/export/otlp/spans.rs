@@ -65,6 +65,7 @@ pub(super) fn request(span: &RequestSpan, anchor: &Anchor, out: &mut Vec<u8>) {
     kind_and_times(SERVER, span.started, span.duration, anchor, out);
 
     out.reserve(ROOM);
+    let mut digits = itoa::Buffer::new();
     let mut say = |name, value| attribute(out, ATTRIBUTES, name, value);
     say(semconv::HTTP_REQUEST_METHOD, Value::Text(span.method));
     if let Some(route) = span.route {
@@ -79,8 +80,12 @@ pub(super) fn request(span: &RequestSpan, anchor: &Anchor, out: &mut Vec<u8>) {
     if !span.version.is_empty() {
         say(semconv::NETWORK_PROTOCOL_VERSION, Value::Text(span.version));
     }
-    if let Some(error_type) = span.error_type {
-        say(semconv::ERROR_TYPE, Value::Text(error_type));
+    match span.error_type {
+        Some(error_type) => say(semconv::ERROR_TYPE, Value::Text(error_type)),
+        None if span.status >= 500 => {
+            say(semconv::ERROR_TYPE, Value::Text(digits.format(span.status)));
+        }
+        None => {}
     }
     if let Some(bytes) = span.request_bytes {
         say(semconv::HTTP_REQUEST_BODY_SIZE, count(bytes));
