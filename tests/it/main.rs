@@ -20,4 +20,5 @@ mod page;
 mod programs;
 mod prometheus;
 mod repository;
+mod signals;
 mod timed;
