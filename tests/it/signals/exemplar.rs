@@ -30,7 +30,11 @@ fn exemplar(page: &str) -> (f64, String, String) {
         value.split_once('"').unwrap().0.to_owned()
     };
     let edge = label(bucket, "le").parse().unwrap();
-    (edge, label(exemplar, "trace_id"), label(exemplar, "span_id"))
+    (
+        edge,
+        label(exemplar, "trace_id"),
+        label(exemplar, "span_id"),
+    )
 }
 
 #[tokio::test]

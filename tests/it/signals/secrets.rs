@@ -87,8 +87,8 @@ async fn no_secret_is_in_a_body_of_otlp_on_the_metrics_page_or_in_a_line() {
         let folder = Folder::new(&format!("secrets-{format:?}"));
         let (collector, bodies) = collector().await;
         let address = collector.address();
-        let raw = Destination::otlp("collector", format!("http://{address}"))
-            .header("api-key", "hush46");
+        let raw =
+            Destination::otlp("collector", format!("http://{address}")).header("api-key", "hush46");
         let scene = Scene::of(|builder| {
             builder
                 .destination(raw)

@@ -87,7 +87,10 @@ impl Event for GiftSent {
     fn properties(&self, properties: &mut Properties<'_>) {
         properties.text("card", "from Ada, with token=hush38 on it");
         properties.text("recovery_code", "hush39");
-        properties.display("redeem_at", "https://ada:hush40@gifts.test/redeem?id=hush41");
+        properties.display(
+            "redeem_at",
+            "https://ada:hush40@gifts.test/redeem?id=hush41",
+        );
     }
 }
 
@@ -97,13 +100,19 @@ fn log_lines() {
     info!(api_key = %"hush06", client.secret = ?Some("hush07"), "signed");
     info!(pin = 70_031_337, "typed");
     error!("no answer from postgres://orders:hush08@db:5432/orders");
-    error!(url = "https://couriers.test/track?code=hush09", "no courier");
+    error!(
+        url = "https://couriers.test/track?code=hush09",
+        "no courier"
+    );
     warn!("stripe said no to sk_live_hush10abcdef; Authorization: Bearer hush11");
     warn!("card 4242 4242 4242 4242 declined for order 17; 4242424242424242");
     info!("got eyJhush12abc.eyJhush12abc.hush12 here");
     info!(login = ?Login { user: "bob", password: "hush13" }, "seen");
     info!(body = r#"{"token":"hush14","n":1}"#, "posted");
-    critical!(session_cookie = "hush15", "payment of Basic YTphhush16aa captured twice");
+    critical!(
+        session_cookie = "hush15",
+        "payment of Basic YTphhush16aa captured twice"
+    );
     let fire = because("the kitchen is on fire", "gas: valve 7, passcode: hush17");
     error!(cause = &fire as &dyn Error, "evacuated");
     let headers = std::collections::BTreeMap::from([("set-cookie", "sid=hush18; Path=/")]);
@@ -227,7 +236,10 @@ pub(crate) fn assert_tells_no_secret(what: &str, output: &[u8], told: &[&str]) {
         assert!(!digits.contains(secret), "{what} tells {secret}");
     }
     for kept in told {
-        assert!(output.contains(kept), "{what} says nothing of {kept}: {output}");
+        assert!(
+            output.contains(kept),
+            "{what} says nothing of {kept}: {output}"
+        );
     }
 }
 

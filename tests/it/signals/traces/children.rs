@@ -62,13 +62,19 @@ fn spans_of_the_handler_are_children_of_the_request_across_awaits() {
     let first = of(request, "load");
     let second = of(&of(&of(request, "outer"), "the menu"), "load");
     for (load, table, id) in [(&first, "orders", "#7"), (&second, "dishes", "#8")] {
-        assert_eq!((load.says("table"), load.says("id")), (table.into(), id.into()));
+        assert_eq!(
+            (load.says("table"), load.says("id")),
+            (table.into(), id.into())
+        );
         assert_eq!(load.says("found"), "#true");
         assert!(load.says("target").ends_with("signals::traces::children"));
         assert_eq!(load.says("code.file.path"), file!());
         of(load, "query");
         let decode = of(load, "decode");
-        assert_eq!((decode.says("rows"), decode.says("ratio")), ("#3".into(), "#0.5".into()));
+        assert_eq!(
+            (decode.says("rows"), decode.says("ratio")),
+            ("#3".into(), "#0.5".into())
+        );
         assert!(load.started >= request.started && load.ended <= request.ended);
         assert!(decode.started >= load.started && decode.ended <= load.ended);
     }

@@ -128,8 +128,15 @@ async fn a_call_that_is_refused_or_given_up_says_so() {
 
     let numbers = scene.telemetry.snapshot();
     for error_type in [error_type, "cancelled"] {
-        let failed = [("error.type", error_type), ("http.response.status_code", "")];
-        assert_eq!(numbers.histogram(DURATION, &failed).count(), 1, "{error_type}");
+        let failed = [
+            ("error.type", error_type),
+            ("http.response.status_code", ""),
+        ];
+        assert_eq!(
+            numbers.histogram(DURATION, &failed).count(),
+            1,
+            "{error_type}"
+        );
     }
 }
 

@@ -85,7 +85,10 @@ async fn a_caller_s_decision_is_kept_unless_it_is_to_be_disregarded() {
 #[tokio::test]
 async fn what_fails_keeps_its_span_and_says_that_its_trace_is_partial() {
     let scene = Scene::of(|builder| builder.sampling(Sampling::NONE));
-    let layer = scene.telemetry.http_layer().timeout(Duration::from_millis(20));
+    let layer = scene
+        .telemetry
+        .http_layer()
+        .timeout(Duration::from_millis(20));
     let app = routes().layer(layer);
     for (path, error_type) in [
         ("/500", "500"),

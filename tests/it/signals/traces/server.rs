@@ -77,7 +77,10 @@ async fn an_unmatched_request_is_named_by_its_method_alone() {
     let scene = Scene::new();
     let app = scene.app(Router::new().route("/", get(async || "fine")));
     ask(&app, "/wp-login.php?x=1").await;
-    let request = Request::builder().method("PWN").uri("/").body(Body::empty());
+    let request = Request::builder()
+        .method("PWN")
+        .uri("/")
+        .body(Body::empty());
     send(&app, request.unwrap()).await;
     let spans = scene.spans().await;
     let [unmatched, unknown] = &spans[..] else {
@@ -99,7 +102,10 @@ async fn what_fails_says_how() {
         .route("/500", get(async || StatusCode::BAD_GATEWAY))
         .route("/panic", get(async || -> String { panic!("planted") }))
         .route("/slow", get(std::future::pending::<()>));
-    let layer = scene.telemetry.http_layer().timeout(Duration::from_millis(20));
+    let layer = scene
+        .telemetry
+        .http_layer()
+        .timeout(Duration::from_millis(20));
     let app = routes.layer(layer);
     for (path, status, error_type, outcome) in [
         ("/500", "#502", "502", "completed"),

@@ -94,7 +94,10 @@ fn a_trace_goes_over_both_services_from_span_to_span() {
     let (of_orders, of_couriers) = (orders.spans(), couriers.spans());
     assert_eq!((of_orders.len(), of_couriers.len()), (5, 4));
     let root = named(&of_orders, "GET /orders");
-    assert_eq!((root.parent_span_id, root.kind), (None, ReceivedSpanKind::Server));
+    assert_eq!(
+        (root.parent_span_id, root.kind),
+        (None, ReceivedSpanKind::Server)
+    );
     for (child, order) in [("dispatch", 7), ("spawned", 8)] {
         let child = named(&of_orders, child);
         assert_child(child, root);
@@ -108,7 +111,9 @@ fn a_trace_goes_over_both_services_from_span_to_span() {
         assert_eq!(call.name, "POST /assign/{order}");
         assert_eq!(call.kind, ReceivedSpanKind::Client);
 
-        let mut served = of_couriers.iter().filter(|span| span.says("url.path") == path);
+        let mut served = of_couriers
+            .iter()
+            .filter(|span| span.says("url.path") == path);
         let served = served.next().unwrap();
         assert_child(served, call);
         assert_eq!(served.name, "POST /assign/{order}");
@@ -118,7 +123,10 @@ fn a_trace_goes_over_both_services_from_span_to_span() {
             .filter(|span| span.parent_span_id == Some(served.span_id));
         let chosen = chosen.next().unwrap();
         assert_child(chosen, served);
-        assert_eq!((chosen.name.as_str(), chosen.says("order")), ("choose", format!("#{order}")));
+        assert_eq!(
+            (chosen.name.as_str(), chosen.says("order")),
+            ("choose", format!("#{order}"))
+        );
         assert_eq!(chosen.kind, ReceivedSpanKind::Internal);
     }
     // No id is there twice.
@@ -126,13 +134,23 @@ fn a_trace_goes_over_both_services_from_span_to_span() {
     ids.sort_by_key(|span| span.span_id.to_bytes());
     ids.dedup_by_key(|span| span.span_id.to_bytes());
     assert_eq!(ids.len(), 9);
-    assert!(ids.iter().all(|span| span.trace_id == root.trace_id && span.is_sampled));
+    assert!(
+        ids.iter()
+            .all(|span| span.trace_id == root.trace_id && span.is_sampled)
+    );
 
     // The log lines of both stand in the same trace.
     let mut lines = orders.runtime.block_on(orders.scene.logs());
     lines.extend(couriers.runtime.block_on(couriers.scene.logs()));
     assert_eq!(lines.len(), 3);
-    assert!(lines.iter().all(|line| line.trace_id == Some(root.trace_id)));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.trace_id == Some(root.trace_id))
+    );
     let calls = orders.scene.telemetry.snapshot();
-    assert_eq!(calls.histogram("http.client.request.duration", &[]).count(), 2);
+    assert_eq!(
+        calls.histogram("http.client.request.duration", &[]).count(),
+        2
+    );
 }
