@@ -169,7 +169,7 @@ fn levels_that_are_none_are_named() {
         assert_eq!(
             error.to_string(),
             "RUST_LOG is \"info,orders=loud\", but must be levels such as `info` or \
-             `warn,orders=debug` (error parsing level filter: expected one of \"off\", \"error\", \"warn\", \
+             `warn,orders=debug` (\"orders=loud\": error parsing level filter: expected one of \"off\", \"error\", \"warn\", \
              \"info\", \"debug\", \"trace\", or a number 0-5)"
         );
         assert!(error.is_configuration());
