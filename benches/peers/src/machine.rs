@@ -15,6 +15,10 @@ const PEERS: [&str; 8] = [
 ];
 
 pub(crate) fn line(date: Option<&str>) -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the library's rule, and no library"
+    )]
     let today = humantime::format_rfc3339(SystemTime::now()).to_string();
     let date = date.or(today.get(..10)).unwrap_or_default();
     let cores = thread::available_parallelism().map_or(0, usize::from);
