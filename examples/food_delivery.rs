@@ -224,7 +224,8 @@ async fn ended(telemetry: &Telemetry, backend: &Backend) -> Summary {
     let report = telemetry.shutdown(TELEMETRY_GRACE).await;
     // What a destination would not take is told here, beside where the log lines are.
     if !report.is_complete() {
-        eprintln!("{report}");
+        let service = telemetry.resource().get("service.name").unwrap_or_default();
+        eprintln!("{service}: {report}");
     }
     let received = backend.received();
     Summary::of(&telemetry.snapshot(), report.ledger(), received)

@@ -66,6 +66,9 @@ impl From<&LedgerRow> for Row {
 
 impl Display for Ledger {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            writeln!(f, "  sent nowhere")?;
+        }
         for (destination, signals) in &self.0 {
             for (signal, row) in signals {
                 let Row {

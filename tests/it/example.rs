@@ -37,7 +37,11 @@ impl Run {
             .arg(&summary)
             // All severities of the example's own, and of nobody else the noise.
             .env("RUST_LOG", "info,food_delivery=trace")
+            // Without a collector, the backend in memory takes its place.
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env_remove("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+            .env_remove("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")
+            .env_remove("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

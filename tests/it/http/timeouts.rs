@@ -10,12 +10,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get as route_get;
 use bytes::Bytes;
 use futures_util::stream;
-use hyper::StatusCode;
+use hyper::{Request, StatusCode};
+use orderscope::Telemetry;
+use orderscope::export::{Destination, InMemory, ReceivedValue};
 use orderscope::http::Mark;
 use serde_json::Value;
 use tokio::time::sleep;
 use tower::timeout::TimeoutLayer;
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry;
 
 use super::connection::Wire;
 use super::numbers::{ERROR, FIRST_BYTE, Numbers, ROUTE, STATUS};
@@ -67,6 +71,33 @@ async fn a_handler_that_makes_no_response_in_time_is_timed_out_and_dropped() {
     let late = [(ERROR, "timeout"), (STATUS, "503"), (ROUTE, "/held")];
     assert_eq!(numbers.durations(&late), 2);
     assert_eq!(numbers.histogram(FIRST_BYTE, &late).count(), 2);
+}
+
+#[tokio::test]
+async fn the_line_of_a_timeout_belongs_to_its_request() {
+    let backend = InMemory::new();
+    let telemetry = Telemetry::builder("orders")
+        .destination(Destination::in_memory("memory", &backend))
+        .build()
+        .unwrap();
+    let subscriber = registry().with(telemetry.tracing_layer().at("info".parse().unwrap()));
+    let _default = tracing::subscriber::set_default(subscriber);
+    let router = slow().layer(telemetry.http_layer().timeout(SHORT));
+    let request = Request::get("/slow").body(Body::empty()).unwrap();
+    drop(router.oneshot(request).await.unwrap());
+    assert!(telemetry.flush(SHORT * 250).await);
+
+    let lines = backend.logs();
+    let late = lines
+        .iter()
+        .find(|line| line.body == Some(ReceivedValue::Text("a handler ran out of time".into())))
+        .unwrap();
+    assert!(late.trace_id.is_some() && late.span_id.is_some());
+    let named = |name: &str, value: &str| {
+        let attribute = (name.to_owned(), ReceivedValue::Text(value.into()));
+        late.attributes.contains(&attribute)
+    };
+    assert!(named("http.route", "/slow") && named("target", "orderscope::http"));
 }
 
 #[tokio::test]
