@@ -21,6 +21,7 @@ use crate::{
 };
 use counters::Counters;
 use std::{
+    fmt,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -30,7 +31,6 @@ use std::{
 
 /// What the sources of one telemetry record into. Made once and leaked: a source holds a
 /// `&'static` to it, since an `Arc` cloned for each request would cost 250 ns under contention.
-#[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
@@ -40,6 +40,15 @@ pub(crate) struct Pipeline {
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     truncated_in_records: AtomicU64,
+}
+
+/// Without what it holds: what it holds refers back to it.
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Pipeline");
+        shown.field("settings", &self.settings);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// How sources record.

@@ -42,13 +42,12 @@ use std::{
 ///
 /// Made by [`Telemetry::builder`]. One made by [`build()`](Builder::build) ends when its last
 /// handle goes; one made by [`install()`](Builder::install) is the process's and stays.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "without its layer and its routes nothing is measured and nobody can look"]
 pub struct Telemetry {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     pipeline: &'static Pipeline,
     http: &'static Instruments,
@@ -308,6 +307,16 @@ impl Telemetry {
             is_in_time,
             ledger: inner.delivery.rows(),
         }
+    }
+}
+
+/// Who speaks; what it has to say is the [`snapshot`](Telemetry::snapshot).
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("service", &self.resource().get(semconv::SERVICE_NAME))
+            .field("metrics_address", &self.inner.metrics_address)
+            .finish_non_exhaustive()
     }
 }
 

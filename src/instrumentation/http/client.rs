@@ -43,7 +43,7 @@ const CANCELLED: &str = "cancelled";
 ///
 /// The inner service is called with the request as it is but for the two headers, which replace
 /// any that are there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ClientLayer {
     client: &'static Client,
 }
@@ -154,8 +154,14 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
+impl fmt::Debug for ClientLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientLayer").finish_non_exhaustive()
+    }
+}
+
 /// The service that [`ClientLayer`] makes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientService<S> {
     inner: S,
     client: &'static Client,
@@ -182,6 +188,14 @@ where
             inner: self.inner.call(request),
             call: Some(call),
         }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ClientService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }
 
