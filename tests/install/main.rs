@@ -20,6 +20,7 @@ mod environment;
 mod lives;
 mod panics;
 mod places;
+mod secrets;
 mod settings;
 
 /// Set in the process of a case.

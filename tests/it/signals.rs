@@ -145,6 +145,30 @@ fn is_error(span: &ReceivedSpan) -> bool {
     matches!(span.status, ReceivedStatus::Error(_))
 }
 
+#[tokio::test]
+async fn what_an_application_holds_can_be_printed() {
+    let scene = Scene::new();
+    let telemetry = &scene.telemetry;
+    let shown = format!("{telemetry:?}");
+    assert_eq!(
+        shown,
+        "Telemetry { service: Some(\"orders\"), metrics_address: None, .. }"
+    );
+    let (client, layer) = (telemetry.client_layer(), telemetry.tracing_layer());
+    for shown in [
+        format!("{client:?}{layer:?}{:?}", telemetry.http_layer()),
+        format!(
+            "{:?}{:?}",
+            telemetry.recorder(),
+            telemetry.metrics_route::<()>()
+        ),
+        format!("{:?}", Telemetry::builder("orders")),
+    ] {
+        // A page of them says nothing.
+        assert!(shown.len() < 4_096, "{shown}");
+    }
+}
+
 /// Short questions to a span or a log record.
 trait Says {
     fn values(&self) -> &[(String, ReceivedValue)];

@@ -8,6 +8,7 @@ mod server;
 mod two_services;
 
 pub(super) use client::serve;
+pub(super) use request_span::Printed;
 
 /// The trace of a caller, and its span.
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
