@@ -22,6 +22,7 @@ mod panics;
 mod places;
 mod secrets;
 mod settings;
+mod signals;
 
 /// Set in the process of a case.
 const CASE: &str = "ORDERSCOPE_INSTALL_CASE";
