@@ -7,6 +7,7 @@
 )]
 
 mod allocations;
+mod backends;
 mod descriptors;
 mod example;
 mod exposition;
@@ -16,9 +17,11 @@ mod http;
 mod instructions;
 mod loopback;
 mod misuse;
+mod otlp;
 mod page;
 mod programs;
 mod prometheus;
 mod repository;
 mod signals;
+mod started;
 mod timed;

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The Python of the tests' virtual environment.
 pub(crate) fn python() -> PathBuf {
@@ -17,6 +18,29 @@ pub(crate) fn prometheus() -> PathBuf {
 /// Its tool, which lints metrics and tests rules.
 pub(crate) fn promtool() -> PathBuf {
     located("PROMTOOL", installed_or_unpacked("promtool"))
+}
+
+/// A receiver of OTLP, which lies within its Python package.
+pub(crate) fn rotel() -> PathBuf {
+    let say = "import os, rotel; print(os.path.dirname(rotel.__file__), end='')";
+    let output = Command::new(python()).args(["-I", "-c", say]).output();
+    let folder = String::from_utf8(output.expect("Python starts").stdout).unwrap();
+    located("ROTEL", [Path::new(&folder).join("rotel-agent")])
+}
+
+/// The OpenTelemetry Collector.
+pub(crate) fn otelcol() -> PathBuf {
+    named_by("OTELCOL")
+}
+
+/// A store of metrics that takes OTLP.
+pub(crate) fn victoria_metrics() -> PathBuf {
+    named_by("VICTORIA_METRICS")
+}
+
+/// A store of logs that takes OTLP.
+pub(crate) fn victoria_logs() -> PathBuf {
+    named_by("VICTORIA_LOGS")
 }
 
 /// Counts instructions.
@@ -41,6 +65,15 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// The top of the repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program that no registry has.
+fn named_by(variable: &str) -> PathBuf {
+    assert!(
+        env::var_os(variable).is_some_and(|named| !named.is_empty()),
+        "{variable} is not set: it names a program that these tests run"
+    );
+    located(variable, [])
 }
 
 fn installed_or_unpacked(program: &str) -> Vec<PathBuf> {

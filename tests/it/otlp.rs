@@ -1,0 +1,9 @@
+//! OTLP as others read it: a service in a process of its own sends to receivers that are not ours.
+
+mod decoded;
+pub(crate) mod expected;
+pub(crate) mod received;
+mod rotel;
+pub(crate) mod service;
+mod shop;
+pub(crate) mod sink;
