@@ -177,6 +177,9 @@ impl Fields {
     }
 
     fn write_text(&mut self, name: &str, value: &str, masked: Masked) {
+        if !self.write_name(name, TEXT) {
+            return;
+        }
         // Cut first: the search for secrets costs by the byte.
         let value = self.cut(value, self.limit(name));
         let value = match masked {
@@ -184,11 +187,9 @@ impl Fields {
             Masked::ByPattern => redaction::text(value),
             Masked::Whole => Cow::Borrowed(redaction::MASK),
         };
-        if self.write_name(name, TEXT) {
-            let length = u32::try_from(value.len()).unwrap_or_default();
-            self.bytes.extend_from_slice(&length.to_le_bytes());
-            self.bytes.extend_from_slice(value.as_bytes());
-        }
+        let length = u32::try_from(value.len()).unwrap_or_default();
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(value.as_bytes());
     }
 
     fn write_display(&mut self, name: &str, value: impl fmt::Display) {
