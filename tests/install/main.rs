@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use orderscope::{Error, Telemetry};
 
+mod effects;
 mod environment;
 mod lives;
 mod panics;
