@@ -19,7 +19,7 @@ pub(crate) use {
 use crate::{
     ids::SpanContext,
     pipeline::{self, Pipeline},
-    records::{Fields, read},
+    records::{Fields, names},
     semconv,
 };
 use std::cell::RefCell;
@@ -98,7 +98,12 @@ pub(crate) fn describe(fields: &mut Fields) {
 /// As [`describe`], for a record whose fields say some of it already: what they say stands.
 pub(crate) fn describe_beside(fields: &mut Fields) {
     let known = [semconv::HTTP_ROUTE, semconv::USER_ID, semconv::SESSION_ID];
-    let is_said = known.map(|name| read(fields.as_bytes()).any(|(said, _)| said == name));
+    let mut is_said = [false; 3];
+    for name in names(fields.as_bytes()) {
+        for (known, is_said) in known.iter().zip(&mut is_said) {
+            *is_said |= name == known.as_bytes();
+        }
+    }
     let _ = with_request(|request| {
         let identity = request.identity.as_deref();
         let values = [

@@ -10,7 +10,7 @@ mod fields;
 mod levels;
 
 pub(crate) use event::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS, Written, unless_too_deep};
-pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, overlay, read};
+pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, names, overlay, read};
 pub use levels::Levels;
 
 use crate::{

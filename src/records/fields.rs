@@ -135,6 +135,13 @@ impl Fields {
         self.write_number(name, INTEGER, value.to_le_bytes());
     }
 
+    /// An integer under a name that this crate spells.
+    pub(crate) fn number(&mut self, name: &'static str, value: i64) {
+        if self.write_name(name, INTEGER) {
+            self.bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
     /// As an integer where it fits, else as text, as OTLP has no unsigned values.
     pub(crate) fn unsigned(&mut self, name: &str, value: u64) {
         match i64::try_from(value) {
@@ -304,6 +311,24 @@ pub(crate) fn overlay(older: &mut Vec<u8>, newer: &[u8]) {
         *older = kept;
     }
     older.extend_from_slice(newer);
+}
+
+/// The names alone, without a look at the values.
+pub(crate) fn names(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+        let (tag, rest) = rest.split_first()?;
+        let value = match *tag {
+            TEXT => {
+                let (length, _) = rest.split_first_chunk()?;
+                4 + u32::from_le_bytes(*length) as usize
+            }
+            _ => 8,
+        };
+        bytes = rest.get(value..)?;
+        Some(name)
+    })
 }
 
 fn split(bytes: &[u8]) -> Option<((&str, Value<'_>), &[u8])> {

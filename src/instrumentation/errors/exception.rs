@@ -25,7 +25,7 @@ impl Exception<'_> {
         fields.boolean(semconv::ERROR_HANDLED, self.is_handled);
         if let Some(at) = self.at {
             fields.word(semconv::CODE_FILE_PATH, at.file());
-            fields.integer(semconv::CODE_LINE_NUMBER, at.line().into());
+            fields.number(semconv::CODE_LINE_NUMBER, at.line().into());
         }
         with_thread_name(|name| fields.text(semconv::THREAD_NAME, name));
         describe_request(fields);

@@ -67,7 +67,7 @@ fn describe(frames: &[Frame], fields: &mut Fields) {
         }
         if let (false, Some(file), Some(line)) = (has_place, &frame.file, frame.line) {
             fields.word(semconv::CODE_FILE_PATH, file);
-            fields.integer(semconv::CODE_LINE_NUMBER, line.into());
+            fields.number(semconv::CODE_LINE_NUMBER, line.into());
         }
     }
 }

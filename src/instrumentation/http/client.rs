@@ -292,7 +292,7 @@ impl Call {
         fields.word(semconv::HTTP_REQUEST_METHOD, self.method);
         if let Some(host) = self.uri.host() {
             fields.word(semconv::SERVER_ADDRESS, host);
-            fields.integer(semconv::SERVER_PORT, self.port().into());
+            fields.number(semconv::SERVER_PORT, self.port().into());
         }
         let url = self.uri.to_string();
         fields.word(semconv::URL_FULL, &redaction::url(&url));
@@ -301,7 +301,7 @@ impl Call {
         }
         if self.status > 0 {
             let status = i64::from(self.status);
-            fields.integer(semconv::HTTP_RESPONSE_STATUS_CODE, status);
+            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status);
         }
         match self.error {
             "" if self.status >= 400 => fields.display(semconv::ERROR_TYPE, self.status),

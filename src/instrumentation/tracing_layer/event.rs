@@ -36,7 +36,7 @@ pub(super) fn place(metadata: &Metadata<'_>, fields: &mut Fields) {
         fields.word(semconv::CODE_FILE_PATH, file);
     }
     if let Some(line) = metadata.line() {
-        fields.integer(semconv::CODE_LINE_NUMBER, line.into());
+        fields.number(semconv::CODE_LINE_NUMBER, line.into());
     }
 }
 
