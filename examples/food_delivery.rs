@@ -21,8 +21,12 @@
 
 #[path = "food_delivery/accounts.rs"]
 mod accounts;
+#[path = "food_delivery/arguments.rs"]
+mod arguments;
 #[path = "food_delivery/backend.rs"]
 mod backend;
+#[path = "food_delivery/carts.rs"]
+mod carts;
 #[path = "food_delivery/catalogue.rs"]
 mod catalogue;
 #[path = "food_delivery/client.rs"]
@@ -61,22 +65,22 @@ mod traffic;
 use std::{
     error::Error,
     fs::File,
-    io::{ErrorKind, Write, stderr, stdout},
+    io::{ErrorKind, Write, stdout},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use orderscope::{
     Telemetry,
     catalog::http::{REQUEST_DURATION, TIME_TO_FIRST_BYTE},
-    logs::Format,
 };
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
+    arguments::Arguments,
     backend::Backend,
     client::Client,
     database::Database,
@@ -87,47 +91,6 @@ use crate::{
     summary::{Summaries, Summary},
     traffic::Traffic,
 };
-
-/// A small food-delivery platform with its own traffic, watched by orderscope.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// Address to serve on; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
-    listen: String,
-
-    /// Requests per second to aim at; 0 serves without traffic of its own
-    #[arg(long, value_name = "REQUESTS", default_value_t = 50.0, value_parser = rate)]
-    rate: f64,
-
-    /// Time to run, such as 30s or 5m; without it, until Ctrl-C
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    length: Option<Duration>,
-
-    /// Seed of the traffic: the same seed makes the same decisions
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    seed: u64,
-
-    /// File to write the summary to, as JSON; `-` is the standard output, alone then
-    #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
-
-    /// How log lines are written on the standard error
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    Human,
-    Json,
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if (0.0..=5_000.0).contains(&rate) => Ok(rate),
-        _ => Err("expected a number from 0 to 5000".to_owned()),
-    }
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -256,25 +219,6 @@ fn create(path: &Path) -> Result<Box<dyn Write>, String> {
     File::create(path)
         .map(|file| Box::new(file) as _)
         .map_err(|error| format!("cannot write the summary to {}: {error}", path.display()))
-}
-
-impl Arguments {
-    /// Where people read: not where the summary goes.
-    fn to_people(&self) -> Box<dyn Write> {
-        match self.summary.as_deref() {
-            Some(path) if path == Path::new("-") => Box::new(stderr()),
-            _ => Box::new(stdout()),
-        }
-    }
-}
-
-impl From<LogFormat> for Format {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Human => Self::Human,
-            LogFormat::Json => Self::Json,
-        }
-    }
 }
 
 fn announce(

@@ -1,4 +1,4 @@
-//! Carts, orders and their payment.
+//! Orders and their payment.
 
 use std::error::Error;
 
@@ -10,9 +10,7 @@ use axum::{
 use metrics::Unit;
 use orderscope::{
     capture_error, context, critical,
-    events::{
-        CartViewed, CheckoutStarted, Currency, Money, OrderPlaced, PaymentFailed, PaymentSucceeded,
-    },
+    events::{CheckoutStarted, Currency, Money, OrderPlaced, PaymentFailed, PaymentSucceeded},
     track_event,
 };
 use serde::{Deserialize, Serialize};
@@ -21,6 +19,7 @@ use sqlx::SqliteConnection;
 
 use crate::{
     accounts::LoggedIn,
+    carts,
     platform::{Failure, Platform},
     provider::Charged,
     tracking,
@@ -28,17 +27,6 @@ use crate::{
 
 /// Names of an order's stages, by their number in the database.
 pub(crate) const STAGES: [&str; 5] = ["placed", "accepted", "cooking", "on its way", "delivered"];
-
-#[derive(Deserialize)]
-pub(crate) struct NewCart {
-    customer: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct NewItem {
-    dish: i64,
-    quantity: i64,
-}
 
 #[derive(Deserialize)]
 pub(crate) struct NewOrder {
@@ -72,12 +60,6 @@ pub(crate) struct Charge {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Cart {
-    items: u32,
-    cents: i64,
-}
-
-#[derive(Serialize)]
 pub(crate) struct Order {
     id: i64,
     cents: i64,
@@ -94,55 +76,6 @@ pub(crate) fn describe_metrics() {
     );
 }
 
-pub(crate) async fn open_cart(
-    State(platform): State<Platform>,
-    Json(NewCart { customer }): Json<NewCart>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
-    let mut rows = platform.database.write().await?;
-    let cart: i64 = sqlx::query_scalar("INSERT INTO carts (customer) VALUES (?) RETURNING id")
-        .bind(customer)
-        .fetch_one(&mut *rows)
-        .await?;
-    rows.commit().await?;
-    Ok((StatusCode::CREATED, Json(json!({ "id": cart }))))
-}
-
-pub(crate) async fn add_item(
-    State(platform): State<Platform>,
-    Path(cart): Path<i64>,
-    Json(NewItem { dish, quantity }): Json<NewItem>,
-) -> Result<StatusCode, Failure> {
-    let mut rows = platform.database.write().await?;
-    let added = sqlx::query(
-        "INSERT INTO cart_items (cart, dish, quantity)
-         SELECT carts.id, dishes.id, ? FROM carts, dishes WHERE carts.id = ? AND dishes.id = ?",
-    )
-    .bind(quantity)
-    .bind(cart)
-    .bind(dish)
-    .execute(&mut *rows)
-    .await?;
-    if added.rows_affected() == 0 {
-        return Err(Failure::not_found("no such cart or dish"));
-    }
-    rows.commit().await?;
-    track_event!("cart_item_added", cart_id = cart, dish_id = dish, quantity);
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(crate) async fn view_cart(
-    State(platform): State<Platform>,
-    Path(cart_id): Path<i64>,
-) -> Result<Json<Cart>, Failure> {
-    let cart = contents(&mut *platform.database.read().await?, cart_id).await?;
-    track_event(CartViewed {
-        cart_id,
-        items: cart.items,
-        value: euro(cart.cents),
-    });
-    Ok(Json(cart))
-}
-
 /// Makes an order of a cart, to be paid for.
 pub(crate) async fn check_out(
     State(platform): State<Platform>,
@@ -154,7 +87,7 @@ pub(crate) async fn check_out(
         None => 0,
     };
     let mut rows = platform.database.write().await?;
-    let cart = contents(&mut rows, order.cart).await?;
+    let cart = carts::contents(&mut rows, order.cart).await?;
     if cart.items == 0 {
         return Err(Failure::Refused(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -287,18 +220,6 @@ pub(crate) fn stage_name(stage: i64) -> &'static str {
     STAGES[stage.min(STAGES.len() - 1)]
 }
 
-/// How much is in a cart, and what it costs.
-async fn contents(rows: &mut SqliteConnection, cart: i64) -> Result<Cart, sqlx::Error> {
-    let (items, cents) = sqlx::query_as(
-        "SELECT coalesce(sum(quantity), 0), coalesce(sum(quantity * cents), 0)
-         FROM cart_items JOIN dishes ON dishes.id = dish WHERE cart = ?",
-    )
-    .bind(cart)
-    .fetch_one(rows)
-    .await?;
-    Ok(Cart { items, cents })
-}
-
 /// What a coupon takes off the bill: the price of the cheapest dish that it gives away.
 #[tracing::instrument(skip(rows))]
 async fn gift(rows: &mut SqliteConnection, code: &str) -> Result<i64, Failure> {
@@ -324,6 +245,6 @@ async fn gift(rows: &mut SqliteConnection, code: &str) -> Result<i64, Failure> {
     Ok(prices[0])
 }
 
-fn euro(cents: i64) -> Money {
+pub(crate) fn euro(cents: i64) -> Money {
     Money::minor(cents, Currency::EUR)
 }

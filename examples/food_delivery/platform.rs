@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    accounts, catalogue, database::Database, deadline::Deadline, orders, provider::PaymentProvider,
-    tracking,
+    accounts, carts, catalogue, database::Database, deadline::Deadline, orders,
+    provider::PaymentProvider, tracking,
 };
 
 /// What every handler shares.
@@ -50,9 +50,9 @@ pub(crate) fn router(platform: Platform, telemetry: &Telemetry) -> Router {
         .route("/favorites", post(catalogue::add_favorite))
         .route("/search", get(catalogue::search))
         .route("/login", post(accounts::log_in))
-        .route("/carts", post(orders::open_cart))
-        .route("/carts/{id}", get(orders::view_cart))
-        .route("/carts/{id}/items", post(orders::add_item))
+        .route("/carts", post(carts::open_cart))
+        .route("/carts/{id}", get(carts::view_cart))
+        .route("/carts/{id}/items", post(carts::add_item))
         .route("/orders", post(orders::check_out))
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/payment", post(orders::pay))
