@@ -23,7 +23,7 @@ pub use crate::{
     delivery::{Compression, LedgerRow, Protocol, Reason},
     records::Signal,
 };
-pub(crate) use destination::{Given, Options};
+pub(crate) use destination::{Connection, Given, Options};
 pub use {
     destination::Destination,
     memory::{

@@ -14,6 +14,9 @@ use std::{
 use tokio::sync::Notify;
 
 const MOST_SHARDS: usize = 8;
+/// Of a shard's memory, what is kept when it is empty.
+const MOST_KEPT_RECORDS: usize = 2_048;
+const MOST_KEPT_BYTES: usize = 512 * 1024;
 /// A shard that holds this much wakes the worker before its time.
 const ENOUGH_TO_WAKE: usize = 256 * 1024;
 
@@ -28,6 +31,8 @@ pub(crate) struct Handoff {
     /// Those of each signal that found no shard free.
     found_none_free: [AtomicU64; Signal::ALL.len()],
     filled: Notify,
+    /// By signal: taken out, and not yet with every destination.
+    staged: [AtomicU64; Signal::ALL.len()],
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +75,7 @@ impl Handoff {
             is_closed: AtomicBool::new(false),
             found_none_free: Default::default(),
             filled: Notify::new(),
+            staged: Default::default(),
         }
     }
 
@@ -166,17 +172,36 @@ impl Handoff {
     pub(super) fn take(&self, taken: &mut Held, mut each: impl FnMut(&mut Held)) {
         for shard in &self.shards {
             taken.clear();
+            let mut staged = [0; Signal::ALL.len()];
             {
                 let mut shard = lock(shard);
                 mem::swap(&mut shard.held, taken);
-                for counts in &mut shard.offered {
-                    counts.held = 0;
+                for (counts, staged) in shard.offered.iter_mut().zip(&mut staged) {
+                    *staged = mem::take(&mut counts.held);
                 }
+                // Within the lock, so that no reader finds them in neither place.
+                self.stage(staged, AtomicU64::fetch_add);
             }
             if !taken.records.is_empty() {
                 each(taken);
             }
+            self.stage(staged, AtomicU64::fetch_sub);
         }
+        taken.clear();
+    }
+
+    fn stage(
+        &self,
+        records: [u64; Signal::ALL.len()],
+        count: fn(&AtomicU64, u64, Ordering) -> u64,
+    ) {
+        for (staged, records) in self.staged.iter().zip(records) {
+            count(staged, records, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// From here on records are counted and dropped.
@@ -190,6 +215,7 @@ impl Handoff {
         let before = Counts {
             accepted: found_none_free,
             queue_full: found_none_free,
+            held: self.staged[signal as usize].load(Ordering::SeqCst),
             ..Counts::default()
         };
         self.shards.iter().fold(before, |sum, shard| {
@@ -241,6 +267,9 @@ impl Held {
         self.records.clear();
         self.fields.clear();
         self.boxed_bytes = 0;
+        // After a burst its memory goes back.
+        self.records.shrink_to(MOST_KEPT_RECORDS);
+        self.fields.shrink_to(MOST_KEPT_BYTES);
     }
 
     /// Each record with its fields, in the order of their coming.

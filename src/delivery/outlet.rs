@@ -1,14 +1,18 @@
-//! One destination: what waits for it is sent by a task of its own, request by request.
+//! One destination: what waits for it is sent by a task of its own for each signal, so that an
+//! endpoint that is away holds up its own signal alone.
 
+mod line;
 mod sending;
 
 use super::{
     Encode, Entry, Push, Transport,
+    breaker::Breaker,
     handoff::Handoff,
-    ledger::{Ledger, LedgerRow, Reason, Row, add, take_off},
-    queue::{Bounds, Queue},
+    ledger::{Ledger, LedgerRow, Reason, Row, add},
+    queue::{Bounds, Due, Queue},
 };
 use crate::{clock::Clock, metrics::Histogram, records::Signal};
+use line::Line;
 use sending::Session;
 use std::{
     fmt,
@@ -25,11 +29,15 @@ use tokio::{sync::watch, time};
 pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) signals: Vec<Signal>,
+    /// By signal: those of one number go to one endpoint, and are paused together.
+    pub(crate) endpoints: [usize; Signal::ALL.len()],
     pub(crate) encode: Arc<dyn Encode>,
     pub(crate) transport: Arc<dyn Transport>,
     /// `None`: metrics do not go there.
     pub(crate) push: Option<Box<dyn Push>>,
     pub(crate) push_interval: Duration,
+    /// Of one push, all its attempts included.
+    pub(crate) push_timeout: Duration,
     pub(crate) bounds: Bounds,
     /// Time of each request.
     pub(crate) duration: Arc<Histogram>,
@@ -39,30 +47,17 @@ pub(crate) struct Parts {
 pub(crate) struct Outlet {
     queue: Queue,
     ledger: Ledger,
+    /// By signal; `None`: not sent there.
+    lines: [Option<Line>; Signal::ALL.len()],
     encode: Arc<dyn Encode>,
     transport: Arc<dyn Transport>,
     push: Mutex<Option<Box<dyn Push>>>,
     push_interval: Duration,
+    push_timeout: Duration,
     duration: Arc<Histogram>,
     clock: Clock,
-    is_open: AtomicBool,
-    /// What was taken and not settled, should the task die over it.
-    under_way: Mutex<Option<UnderWay>>,
-    /// The flush that has come to its end here.
-    pub(super) flushed: watch::Sender<u64>,
-    last_failure: Mutex<Option<String>>,
-}
-
-/// Records that were taken out of the queue.
-#[derive(Clone, Copy, Debug)]
-struct UnderWay {
-    signal: Signal,
-    /// Of the request that is tried.
-    tried: u64,
-    /// Of those that come after it.
-    waiting: u64,
-    /// Whether the destination may be reading it just now.
-    is_sent: bool,
+    /// Shutdown is over: what comes now is given up.
+    is_closed: AtomicBool,
 }
 
 /// What a destination's task is told.
@@ -76,24 +71,36 @@ pub(super) struct Orders {
 
 impl Outlet {
     pub(crate) fn new(parts: Parts, clock: Clock) -> Self {
+        let breakers: [Arc<Mutex<Breaker>>; Signal::ALL.len()] = Default::default();
+        let line = |signal: Signal| {
+            let breaker = &breakers[parts.endpoints[signal as usize] % breakers.len()];
+            let is_taken = parts.signals.contains(&signal);
+            is_taken.then(|| Line::new(signal, Arc::clone(breaker)))
+        };
         Self {
             queue: Queue::new(parts.bounds),
             ledger: Ledger::new(parts.name, &parts.signals),
+            lines: Signal::ALL.map(line),
             encode: parts.encode,
             transport: parts.transport,
             push: Mutex::new(parts.push),
             push_interval: parts.push_interval,
+            push_timeout: parts.push_timeout,
             duration: parts.duration,
             clock,
-            is_open: AtomicBool::new(false),
-            under_way: Mutex::new(None),
-            flushed: watch::Sender::new(0),
-            last_failure: Mutex::new(None),
+            is_closed: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         self.ledger.destination()
+    }
+
+    /// The signals that are sent there.
+    pub(crate) fn signals(&self) -> impl Iterator<Item = Signal> {
+        Signal::ALL
+            .into_iter()
+            .filter(|signal| self.lines[*signal as usize].is_some())
     }
 
     pub(crate) fn rows(&self, handoff: &Handoff) -> impl Iterator<Item = LedgerRow> {
@@ -105,15 +112,10 @@ impl Outlet {
         self.queue.bytes()
     }
 
-    /// Whether the destination is left alone for a while.
+    /// Whether an endpoint of it is left alone for a while.
     pub(crate) fn is_paused(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
-    }
-
-    /// Why the last attempt failed, if it did.
-    #[cfg(test)]
-    pub(super) fn last_failure(&self) -> Option<String> {
-        lock(&self.last_failure).clone()
+        let now = self.clock.now();
+        self.lines.iter().flatten().any(|line| line.is_paused(now))
     }
 
     /// Encodes a record and lets it wait. `buffer` is memory to use again.
@@ -122,6 +124,9 @@ impl Outlet {
         let Some(row) = self.ledger.row(signal) else {
             return;
         };
+        if self.is_closed() {
+            return row.drop(Reason::Deadline, 1);
+        }
         buffer.clear();
         let encoded = catch_unwind(AssertUnwindSafe(|| self.encode.record(entry, buffer)));
         match encoded {
@@ -137,81 +142,129 @@ impl Outlet {
         self.queue.announce();
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
     /// Gives up what is left when the time for shutdown is over. What was being sent may have
     /// arrived.
     pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
         self.queue.abandon(&self.ledger, Reason::Deadline);
-        self.give_up_under_way(
-            |row, under_way| match under_way.is_sent {
-                true => add(&row.ambiguous, under_way.tried),
-                false => row.drop(Reason::Deadline, under_way.tried),
-            },
-            Reason::Deadline,
-        );
+        for line in self.lines.iter().flatten() {
+            line.give_up(
+                &self.ledger,
+                Reason::Deadline,
+                |row, under_way| match under_way.is_sent {
+                    true => add(&row.ambiguous, under_way.tried),
+                    false => row.drop(Reason::Deadline, under_way.tried),
+                },
+            );
+        }
     }
 
-    /// Counts what was taken and not settled: `tried` by the one, the rest by the other.
-    fn give_up_under_way(&self, tried: impl FnOnce(&Row, UnderWay), waiting: Reason) {
-        let Some(under_way) = lock(&self.under_way).take() else {
-            return;
-        };
-        let Some(row) = self.ledger.row(under_way.signal) else {
-            return;
-        };
-        take_off(&row.in_flight, under_way.tried + under_way.waiting);
-        row.drop(waiting, under_way.waiting);
-        tried(row, under_way);
+    /// Ends when flush number `number` has come to its end for every signal.
+    pub(super) async fn flushed(&self, number: u64) {
+        for line in self.lines.iter().flatten() {
+            line.flushed(number).await;
+        }
     }
 
-    /// Sends what waits until nothing more will come and nothing is left.
-    pub(super) async fn run(&self, orders: Orders) {
+    /// Sends one signal until nothing more will come and nothing is left.
+    pub(super) async fn run(&self, signal: Signal, orders: Orders) {
+        let Some(line) = &self.lines[signal as usize] else {
+            return;
+        };
         // An earlier run of the task may have died over something.
-        let died = |row: &Row, it: UnderWay| row.drop(Reason::ExporterPanic, it.tried);
-        self.give_up_under_way(died, Reason::ExporterPanic);
-        let mut session = Session::new(orders);
-        let mut next_push = self.clock.now() + self.push_interval;
-        let mut told = *self.flushed.borrow();
+        let lost = line.give_up(
+            &self.ledger,
+            Reason::ExporterPanic,
+            |row: &Row, under_way| {
+                row.drop(Reason::ExporterPanic, under_way.tried);
+            },
+        );
+        self.queue.settle(lost);
+        let session = Session::new(line, orders);
+        match signal {
+            Signal::Metrics => self.run_pushes(session).await,
+            Signal::Traces | Signal::Logs => self.run_batches(session).await,
+        }
+        // A flush asked for meanwhile ends as well.
+        line.end_flush(u64::MAX);
+    }
+
+    async fn run_batches(&self, mut session: Session<'_>) {
+        let signal = session.line.signal();
+        let mut told = session.line.last_flush();
+        // A flush that has begun, and when: what comes later is not its own.
+        let mut flush: Option<(u64, Instant)> = None;
         loop {
             let wanted = *session.orders.emptied.borrow();
             let is_last = *session.orders.is_last.borrow();
-            let all = is_last || wanted > told;
             let now = self.clock.now();
-            // Before the batches: there may always be another one.
-            if now >= next_push {
-                next_push = now + self.push_interval;
-                self.push_metrics(&mut session).await;
-                continue;
+            if flush.is_none() && wanted > told {
+                flush = Some((wanted, now));
             }
-            if let Some(batch) = self.queue.take(&self.ledger, now, all) {
+            let due = match (is_last, flush) {
+                (true, _) => Due::All,
+                (false, Some((_, began))) => Due::Since(began),
+                (false, None) => Due::Ready,
+            };
+            if let Some(batch) = self.queue.take(&self.ledger, signal, now, due) {
                 self.deliver(batch, &mut session).await;
                 continue;
             }
-            if all {
-                next_push = now + self.push_interval;
+            if let Some((number, _)) = flush.take() {
+                told = number;
+                session.line.end_flush(number);
+                continue;
+            }
+            if is_last {
+                return;
+            }
+            let ready = self.queue.next_ready(signal, now);
+            let until_ready = async {
+                match ready {
+                    Some(ready) => time::sleep(ready).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.queue.arrived(signal) => {}
+                () = until_ready => {}
+                _ = session.orders.emptied.changed() => {}
+                _ = session.orders.is_last.changed() => {}
+            }
+        }
+    }
+
+    async fn run_pushes(&self, mut session: Session<'_>) {
+        let mut told = session.line.last_flush();
+        let mut last_push = self.clock.now();
+        loop {
+            let wanted = *session.orders.emptied.borrow();
+            let is_last = *session.orders.is_last.borrow();
+            let now = self.clock.now();
+            let left = self
+                .push_interval
+                .saturating_sub(now.saturating_duration_since(last_push));
+            if is_last || wanted > told || left.is_zero() {
+                last_push = now;
                 let was_owed = session.owes_a_push;
                 self.push_metrics(&mut session).await;
                 if was_owed && !session.owes_a_push {
                     // That was what had been read earlier; this is what came since.
                     self.push_metrics(&mut session).await;
                 }
+                told = wanted;
+                session.line.end_flush(told);
                 if is_last {
-                    // A flush asked for meanwhile ends as well.
-                    self.flushed.send_replace(u64::MAX);
                     return;
                 }
-                told = wanted;
-                self.flushed.send_replace(told);
                 continue;
             }
-            let until_push = next_push - now;
-            let wait = self
-                .queue
-                .next_ready(now)
-                .unwrap_or(until_push)
-                .min(until_push);
             tokio::select! {
-                () = self.queue.arrived() => {}
-                () = time::sleep(wait) => {}
+                () = time::sleep(left) => {}
                 _ = session.orders.emptied.changed() => {}
                 _ = session.orders.is_last.changed() => {}
             }

@@ -30,6 +30,8 @@ pub(crate) struct Batching {
     pub(crate) records: usize,
     /// How long a record waits for others to go with.
     pub(crate) delay: Duration,
+    /// Of one request, all its attempts included.
+    pub(crate) timeout: Duration,
 }
 
 impl Default for Batching {
@@ -37,6 +39,7 @@ impl Default for Batching {
         Self {
             records: 512,
             delay: Duration::from_secs(1),
+            timeout: Duration::from_secs(300),
         }
     }
 }
@@ -84,6 +87,10 @@ impl Batch {
         self.ends.len() as u64
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn push(&mut self, record: &[u8]) {
         self.bytes.extend_from_slice(record);
         self.ends.push(self.bytes.len());
@@ -109,7 +116,18 @@ impl Batch {
 pub(crate) struct Queue {
     lanes: Mutex<Lanes>,
     bounds: Bounds,
-    arrived: Notify,
+    /// By signal.
+    arrived: [Notify; WAITING.len()],
+}
+
+/// Which batches are to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Due {
+    /// Those that are full, or have waited long enough.
+    Ready,
+    /// Those that were begun by then.
+    Since(Instant),
+    All,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +143,7 @@ impl Queue {
         Self {
             lanes: Mutex::default(),
             bounds,
-            arrived: Notify::new(),
+            arrived: Default::default(),
         }
     }
 
@@ -166,47 +184,69 @@ impl Queue {
 
     /// Tells the destination that something was pushed.
     pub(super) fn announce(&self) {
-        self.arrived.notify_one();
+        self.arrived.iter().for_each(Notify::notify_one);
     }
 
     /// Ends when something was pushed.
-    pub(super) async fn arrived(&self) {
-        self.arrived.notified().await;
+    pub(super) async fn arrived(&self, signal: Signal) {
+        self.arrived[signal as usize].notified().await;
     }
 
-    /// The most urgent batch that is full or has waited long enough; with `all`, any batch. It is
-    /// in flight until it is settled or returned.
-    pub(super) fn take(&self, ledger: &Ledger, now: Instant, all: bool) -> Option<Batch> {
-        let mut lanes = self.lock();
+    /// From the first attempt on: then a batch is given up.
+    pub(super) fn timeout(&self, signal: Signal) -> Duration {
+        self.bounds.batching[signal as usize].timeout
+    }
+
+    /// The most urgent batch of a signal that is due. It is in flight until it is settled.
+    pub(super) fn take(
+        &self,
+        ledger: &Ledger,
+        signal: Signal,
+        now: Instant,
+        due: Due,
+    ) -> Option<Batch> {
+        let Batching { records, delay, .. } = self.bounds.batching[signal as usize];
         let is_ready = |batch: &Batch, is_last: bool| {
-            let Batching { records, delay } = self.bounds.batching[batch.signal as usize];
-            let is_old = || now.saturating_duration_since(batch.since) >= delay;
-            all || !is_last || batch.ends.len() >= records || is_old()
+            let is_full = !is_last || batch.ends.len() >= records;
+            is_full || now.saturating_duration_since(batch.since) >= delay
         };
-        let lane = lanes.waiting.iter_mut().flatten().find(|lane| {
+        let is_due = |batch: &Batch, is_last: bool| match due {
+            Due::Ready => is_ready(batch, is_last),
+            Due::Since(began) => batch.since <= began,
+            Due::All => true,
+        };
+        let mut lanes = self.lock();
+        let mut of_signal = lanes
+            .waiting
+            .iter_mut()
+            .map(|lane| &mut lane[signal as usize]);
+        let lane = of_signal.find(|lane| {
             let front = lane.front();
-            front.is_some_and(|batch| is_ready(batch, lane.len() == 1))
+            front.is_some_and(|batch| is_due(batch, lane.len() == 1))
         })?;
-        let batch = lane.pop_front()?;
-        if let Some(row) = ledger.row(batch.signal) {
+        let mut batch = lane.pop_front()?;
+        if let Some(row) = ledger.row(signal) {
             take_off(&row.queued, batch.len());
             add(&row.in_flight, batch.len());
         }
+        batch.bytes.shrink_to_fit();
         Some(batch)
     }
 
-    /// How long until a batch that waits is old enough to go; `None`: nothing waits.
-    pub(super) fn next_ready(&self, now: Instant) -> Option<Duration> {
+    /// How long until a batch of a signal that waits is old enough to go; `None`: nothing waits.
+    pub(super) fn next_ready(&self, signal: Signal, now: Instant) -> Option<Duration> {
+        let delay = self.bounds.batching[signal as usize].delay;
         let lanes = self.lock();
-        let waiting = lanes.waiting.iter().flatten().filter_map(VecDeque::front);
-        let ready = |batch: &Batch| batch.since + self.bounds.batching[batch.signal as usize].delay;
-        Some(waiting.map(ready).min()?.saturating_duration_since(now))
+        let waiting = lanes.waiting.iter().map(|lane| &lane[signal as usize]);
+        let oldest = waiting.filter_map(VecDeque::front).map(|batch| batch.since);
+        let waited = now.saturating_duration_since(oldest.min()?);
+        Some(delay.saturating_sub(waited))
     }
 
-    /// The bytes of a batch that was taken are free again.
-    pub(super) fn settle(&self, batch: Batch) {
+    /// The bytes of what was taken are free again.
+    pub(super) fn settle(&self, bytes: usize) {
         let mut lanes = self.lock();
-        lanes.bytes = lanes.bytes.saturating_sub(batch.bytes.len());
+        lanes.bytes = lanes.bytes.saturating_sub(bytes);
     }
 
     /// Bytes of what waits and of what is under way.

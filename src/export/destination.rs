@@ -26,6 +26,15 @@ pub struct Destination {
     way: Way,
 }
 
+/// A destination that can be sent to.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) signals: Vec<Signal>,
+    /// By signal: those of one number go to one server.
+    pub(crate) endpoints: [usize; 3],
+    pub(crate) transport: Arc<dyn Transport>,
+}
+
 /// How telemetry gets there.
 #[derive(Clone, Debug)]
 enum Way {
@@ -230,23 +239,34 @@ impl Destination {
         }
     }
 
-    /// The signals that it takes, and what carries them there.
-    pub(crate) fn connect(
-        &self,
-        clock: &Clock,
-    ) -> Result<(Vec<Signal>, Arc<dyn Transport>), Error> {
+    /// What carries its signals there.
+    pub(crate) fn connect(&self, clock: &Clock) -> Result<Connection, Error> {
         self.check()?;
         match &self.way {
             Way::InMemory(backend, _) => {
                 let chosen = |signal: &Signal| self.signals[*signal as usize];
-                let signals = Signal::ALL.into_iter().filter(chosen).collect();
-                Ok((signals, Arc::new(backend.clone())))
+                Ok(Connection {
+                    signals: Signal::ALL.into_iter().filter(chosen).collect(),
+                    endpoints: [0; 3],
+                    transport: Arc::new(backend.clone()),
+                })
             }
             Way::Otlp(_) => {
                 let endpoints = self.endpoints()?;
                 let has_one = |signal: &Signal| endpoints[*signal as usize].is_some();
                 let signals = Signal::ALL.into_iter().filter(has_one).collect();
-                Ok((signals, transport::connect(endpoints, clock)?))
+                let authority = |endpoint: &Option<Endpoint>| {
+                    let authority = endpoint.as_ref()?.url.authority()?;
+                    Some(authority.clone())
+                };
+                let authorities = [0, 1, 2].map(|signal| authority(&endpoints[signal]));
+                let first_of = |this| authorities.iter().position(|known| known == this);
+                let same = [0, 1, 2].map(|n: usize| first_of(&authorities[n]).unwrap_or(n));
+                Ok(Connection {
+                    signals,
+                    endpoints: same,
+                    transport: transport::connect(endpoints, clock)?,
+                })
             }
         }
     }

@@ -3,10 +3,10 @@
 use super::environment;
 use crate::{
     clock::Clock,
-    delivery::{Batching, Bounds, Delivery, Handoff, Outlet, Parts, Push, Stage, Transport},
+    delivery::{Batching, Bounds, Delivery, Handoff, Outlet, Parts, Push, Stage},
     error::Error,
     export::{
-        Destination, Signal,
+        Connection, Destination, Signal,
         otlp::{Encoder, MetricsPush},
     },
     pipeline::Pipeline,
@@ -20,7 +20,7 @@ const HANDOFF_SHARE: usize = 4;
 
 /// Destinations that were checked, and not opened yet.
 pub(super) struct Connected {
-    each: Vec<(Destination, Vec<Signal>, Arc<dyn Transport>)>,
+    each: Vec<(Destination, Connection)>,
     queue_bytes: usize,
 }
 
@@ -33,8 +33,8 @@ impl Connected {
         clock: &Clock,
     ) -> Result<Self, Error> {
         let connect = |destination: Destination| {
-            let (signals, transport) = destination.connect(clock)?;
-            Ok((destination, signals, transport))
+            let connection = destination.connect(clock)?;
+            Ok((destination, connection))
         };
         let each = destinations.into_iter().map(connect);
         Ok(Self {
@@ -45,7 +45,7 @@ impl Connected {
 
     /// Where sources leave what these destinations want.
     pub(super) fn handoff(&self) -> Handoff {
-        let of_one = |(_, signals, _): &(_, Vec<Signal>, _)| signals.clone();
+        let of_one = |(_, connection): &(_, Connection)| connection.signals.clone();
         let wanted: Vec<Signal> = self.each.iter().flat_map(of_one).collect();
         Handoff::new(self.queue_bytes / HANDOFF_SHARE, &wanted)
     }
@@ -66,36 +66,41 @@ impl Connected {
         let batching = |given: &environment::Batching| Batching {
             records: given.records,
             delay: given.delay,
+            timeout: given.timeout,
         };
-        let outlets = self
-            .each
-            .into_iter()
-            .map(|(destination, signals, transport)| {
-                let push = || -> Box<dyn Push> {
-                    Box::new(MetricsPush::new(
-                        &pipeline.registry,
-                        resource,
-                        pipeline.clock.clone(),
-                        &started,
-                        destination.metrics_temporality(),
-                    ))
-                };
-                let parts = Parts {
-                    name: destination.name().to_owned(),
-                    encode: Arc::new(Encoder::new(resource)),
-                    transport,
-                    push: signals.contains(&Signal::Metrics).then(push),
-                    push_interval,
-                    bounds: Bounds {
-                        bytes: share,
-                        batching: [batching(&environment.spans), batching(&environment.logs)],
-                        ..Bounds::default()
-                    },
-                    duration: pipeline.export_duration(destination.name()),
-                    signals,
-                };
-                Outlet::new(parts, pipeline.clock.clone())
-            });
+        let outlets = self.each.into_iter().map(|(destination, connection)| {
+            let Connection {
+                signals,
+                endpoints,
+                transport,
+            } = connection;
+            let push = || -> Box<dyn Push> {
+                Box::new(MetricsPush::new(
+                    &pipeline.registry,
+                    resource,
+                    pipeline.clock.clone(),
+                    &started,
+                    destination.metrics_temporality(),
+                ))
+            };
+            let parts = Parts {
+                name: destination.name().to_owned(),
+                encode: Arc::new(Encoder::new(resource)),
+                endpoints,
+                transport,
+                push: signals.contains(&Signal::Metrics).then(push),
+                push_interval,
+                push_timeout: environment.pushes.timeout,
+                bounds: Bounds {
+                    bytes: share,
+                    batching: [batching(&environment.spans), batching(&environment.logs)],
+                    ..Bounds::default()
+                },
+                duration: pipeline.export_duration(destination.name()),
+                signals,
+            };
+            Outlet::new(parts, pipeline.clock.clone())
+        });
         let delivery = Arc::new(Delivery::new(
             &pipeline.handoff,
             outlets.collect(),
@@ -109,11 +114,13 @@ impl Connected {
             async move { intake.run_intake(stop).await }
         });
         for outlet in delivery.outlets() {
-            let (delivery, outlet) = (Arc::clone(&delivery), Arc::clone(outlet));
-            worker.settle(move |_| {
-                let (delivery, outlet) = (Arc::clone(&delivery), Arc::clone(&outlet));
-                async move { delivery.run_outlet(outlet).await }
-            });
+            for signal in outlet.signals() {
+                let (delivery, outlet) = (Arc::clone(&delivery), Arc::clone(outlet));
+                worker.settle(move |_| {
+                    let (delivery, outlet) = (Arc::clone(&delivery), Arc::clone(&outlet));
+                    async move { delivery.run_outlet(outlet, signal).await }
+                });
+            }
         }
         delivery
     }

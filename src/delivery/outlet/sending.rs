@@ -1,10 +1,13 @@
 //! A request on its way: tried, tried again where that may help, and concluded.
 
-use super::{Orders, Outlet, UnderWay, lock};
+use super::{
+    Orders, Outlet,
+    line::{Line, UnderWay},
+    lock,
+};
 use crate::{
     delivery::{
         Answer, Conclusion,
-        breaker::Breaker,
         ledger::{Reason, Row, add, take_off},
         queue::Batch,
     },
@@ -13,29 +16,26 @@ use crate::{
 use bytes::Bytes;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time;
 
-/// From the first attempt on: then a batch is given up.
-const TOTAL: Duration = Duration::from_secs(300);
-
 /// How long a destination is waited for once shutdown has begun.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(1);
 
-/// What a destination's task knows.
-pub(super) struct Session {
-    breaker: Breaker,
+/// What the task of one signal knows.
+pub(super) struct Session<'a> {
+    pub(super) line: &'a Line,
     pub(super) orders: Orders,
     /// Whether the next push says again what the last one said.
     pub(super) owes_a_push: bool,
 }
 
-impl Session {
-    pub(super) fn new(orders: Orders) -> Self {
+impl<'a> Session<'a> {
+    pub(super) fn new(line: &'a Line, orders: Orders) -> Self {
         Self {
-            breaker: Breaker::default(),
+            line,
             orders,
             owes_a_push: false,
         }
@@ -52,48 +52,65 @@ enum Sent {
 
 impl Outlet {
     /// Sends a batch, in halves where it is too large.
-    pub(super) async fn deliver(&self, batch: Batch, session: &mut Session) {
+    pub(super) async fn deliver(&self, batch: Batch, session: &mut Session<'_>) {
+        let total = self.queue.timeout(batch.signal);
         let mut halves = vec![batch];
         while let Some(batch) = halves.pop() {
             let (signal, records) = (batch.signal, batch.len());
             let Some(row) = self.ledger.row(signal) else {
-                continue;
+                return;
             };
-            *lock(&self.under_way) = Some(UnderWay {
-                signal,
+            let under_way = UnderWay {
                 tried: records,
                 waiting: halves.iter().map(Batch::len).sum(),
+                bytes: batch.bytes() + halves.iter().map(Batch::bytes).sum::<usize>(),
                 is_sent: false,
-            });
+            };
+            if !self.begin(session.line, under_way) {
+                return;
+            }
             let spelled = catch_unwind(AssertUnwindSafe(|| {
                 self.encode.request(signal, &mut batch.records())
             }));
             let sent = match spelled {
-                Ok(body) => self.send(signal, body.into(), session, TOTAL).await,
+                Ok(body) => self.send(body.into(), session, total).await,
                 Err(_) => Sent::Dropped(Reason::ExporterPanic),
             };
-            match sent {
+            let (settled, sent) = match sent {
                 Sent::TooLarge => match batch.split() {
                     (first, Some(second)) => {
                         halves.extend([second, first]);
                         continue;
                     }
-                    (one, None) => {
-                        self.conclude(row, Sent::Dropped(Reason::TooLarge), records);
-                        self.queue.settle(one);
-                    }
+                    (one, None) => (one, Sent::Dropped(Reason::TooLarge)),
                 },
-                sent => {
-                    self.conclude(row, sent, records);
-                    self.queue.settle(batch);
-                }
-            }
+                sent => (batch, sent),
+            };
+            self.conclude(session.line, row, sent, records);
+            self.queue.settle(settled.bytes());
         }
     }
 
+    /// Whether it is to be sent: shutdown may be over, and has counted it.
+    fn begin(&self, line: &Line, it: UnderWay) -> bool {
+        let mut under_way = lock(&line.under_way);
+        let is_first = under_way.is_none();
+        // Looked at under the lock, which `close()` takes after it has set this.
+        if self.is_closed() {
+            if is_first && let Some(row) = self.ledger.row(line.signal()) {
+                // Taken out of the queue just before: nobody has counted it.
+                take_off(&row.in_flight, it.tried + it.waiting);
+                row.drop(Reason::Deadline, it.tried + it.waiting);
+            }
+            return false;
+        }
+        *under_way = Some(it);
+        true
+    }
+
     /// Counts what became of the request that was tried.
-    fn conclude(&self, row: &Row, sent: Sent, records: u64) {
-        let mut under_way = lock(&self.under_way);
+    fn conclude(&self, line: &Line, row: &Row, sent: Sent, records: u64) {
+        let mut under_way = lock(&line.under_way);
         // Gone: shutdown has given it up and counted it.
         let Some(mine) = under_way.as_mut() else {
             return;
@@ -116,7 +133,7 @@ impl Outlet {
     }
 
     /// Reads all metrics and sends them, in one request.
-    pub(super) async fn push_metrics(&self, session: &mut Session) {
+    pub(super) async fn push_metrics(&self, session: &mut Session<'_>) {
         let Some(row) = self.ledger.row(Signal::Metrics) else {
             return;
         };
@@ -127,19 +144,19 @@ impl Outlet {
         }
         add(&row.pushed, 1);
         add(&row.in_flight, 1);
-        *lock(&self.under_way) = Some(UnderWay {
-            signal: Signal::Metrics,
+        let under_way = UnderWay {
             tried: 1,
             waiting: 0,
+            bytes: 0,
             is_sent: false,
-        });
+        };
+        if !self.begin(session.line, under_way) {
+            return;
+        }
         // The next one says the same and more, so no push outlives its interval.
-        let total = self.push_interval.min(TOTAL);
+        let total = self.push_interval.min(self.push_timeout);
         let sent = match frozen {
-            Ok(Some(body)) => {
-                self.send(Signal::Metrics, body.into(), session, total)
-                    .await
-            }
+            Ok(Some(body)) => self.send(body.into(), session, total).await,
             Ok(None) | Err(_) => Sent::Dropped(Reason::ExporterPanic),
         };
         let conclusion = match &sent {
@@ -155,7 +172,7 @@ impl Outlet {
             Sent::Accepted { .. } => Sent::Accepted { rejected: 0 },
             sent => sent,
         };
-        self.conclude(row, sent, 1);
+        self.conclude(session.line, row, sent, 1);
         let conclude = || {
             if let Some(push) = lock(&self.push).as_mut() {
                 push.concluded(conclusion);
@@ -166,21 +183,13 @@ impl Outlet {
     }
 
     /// Sends a request, again and again where that may help, for at most about `total`.
-    async fn send(
-        &self,
-        signal: Signal,
-        body: Bytes,
-        session: &mut Session,
-        total: Duration,
-    ) -> Sent {
-        let Session {
-            breaker, orders, ..
-        } = session;
+    async fn send(&self, body: Bytes, session: &mut Session<'_>, total: Duration) -> Sent {
+        let Session { line, orders, .. } = session;
         let began = self.clock.now();
         loop {
             let left = total.saturating_sub(self.clock.now() - began);
-            while let Some(pause) = breaker.pause(self.clock.now()) {
-                self.is_open.store(true, Ordering::Relaxed);
+            // Other signals of the endpoint may have found it closed meanwhile.
+            while let Some(pause) = self.pause(line) {
                 let is_last = *orders.is_last.borrow_and_update();
                 // The destination is not asked sooner because we are in a hurry.
                 if is_last && pause > PATIENCE_AT_THE_END {
@@ -196,47 +205,46 @@ impl Outlet {
                 }
             }
             let attempt = self.clock.now();
-            self.mark_sent(true);
-            let answer = self.attempt(signal, body.clone()).await;
-            self.mark_sent(false);
+            mark_sent(line, true);
+            let answer = self.attempt(line.signal(), body.clone()).await;
+            mark_sent(line, false);
             let now = self.clock.now();
-            self.duration.record_duration(now - attempt, None);
+            self.duration
+                .record_duration(now.saturating_duration_since(attempt), None);
             let Some(answer) = answer else {
                 return Sent::Dropped(Reason::ExporterPanic);
             };
-            let (failure, after) = match answer {
+            let (reason, after) = match answer {
                 Answer::Accepted { rejected, message } => {
-                    breaker.succeeded();
-                    self.is_open.store(false, Ordering::Relaxed);
-                    if let Some(message) = message {
-                        self.tell(signal, &message);
+                    lock(&line.breaker).succeeded();
+                    match message {
+                        Some(message) => self.tell(line, &message),
+                        None => self.tell_recovery(line),
                     }
                     return Sent::Accepted { rejected };
                 }
                 Answer::Refused { reason } => {
-                    self.tell(signal, &reason);
+                    self.tell(line, &reason);
                     return Sent::Dropped(Reason::NonRetryable);
                 }
                 Answer::TooLarge { reason } => {
-                    self.tell(signal, &reason);
+                    self.tell(line, &reason);
                     return Sent::TooLarge;
                 }
-                Answer::Unavailable { after, reason } => (reason, after),
                 Answer::Unanswered { reason } => {
-                    self.tell(signal, &reason);
-                    breaker.failed(now, None);
+                    lock(&line.breaker).failed(now, None);
+                    self.tell(line, &reason);
                     return Sent::Ambiguous;
                 }
+                Answer::Unavailable { after, reason } => (reason, after),
             };
-            self.tell(signal, &failure);
-            breaker.failed(now, after);
+            lock(&line.breaker).failed(now, after);
+            self.tell(line, &reason);
         }
     }
 
-    fn mark_sent(&self, is_sent: bool) {
-        if let Some(under_way) = lock(&self.under_way).as_mut() {
-            under_way.is_sent = is_sent;
-        }
+    fn pause(&self, line: &Line) -> Option<Duration> {
+        lock(&line.breaker).pause(self.clock.now())
     }
 
     /// `None`: the transport panicked.
@@ -247,13 +255,31 @@ impl Outlet {
         attempt.await.ok()
     }
 
-    /// Keeps the reason for whoever asks, and writes a line of log when it is a new one.
-    fn tell(&self, signal: Signal, reason: &str) {
-        let mut last = lock(&self.last_failure);
-        if last.as_deref() != Some(reason) {
-            let (destination, signal) = (self.name(), signal.name());
-            tracing::warn!(destination, signal, reason, "telemetry was not delivered");
-            *last = Some(reason.to_owned());
+    /// Writes a line of log, at most one in ten seconds for each signal.
+    fn tell(&self, line: &Line, reason: &str) {
+        if line.is_news(reason, self.clock.now()) {
+            let (destination, signal) = (self.name(), line.signal().name());
+            // The host's subscriber may do what it likes: no lock is held.
+            tracing::warn!(
+                target: "orderscope::delivery",
+                destination, signal, reason, "telemetry was not delivered"
+            );
         }
+    }
+
+    fn tell_recovery(&self, line: &Line) {
+        if line.recovers() {
+            let (destination, signal) = (self.name(), line.signal().name());
+            tracing::info!(
+                target: "orderscope::delivery",
+                destination, signal, "telemetry is delivered again"
+            );
+        }
+    }
+}
+
+fn mark_sent(line: &Line, is_sent: bool) {
+    if let Some(under_way) = lock(&line.under_way).as_mut() {
+        under_way.is_sent = is_sent;
     }
 }
