@@ -12,6 +12,7 @@ use std::cell::Cell;
 mod errors;
 mod recording;
 mod requests;
+mod signals;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;

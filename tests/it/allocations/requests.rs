@@ -18,7 +18,7 @@ use tower::Service;
 use super::allocations;
 
 /// Of the layer's service and of its future, which axum boxes, and of the response's body.
-const BOXES: u64 = 3;
+pub(super) const BOXES: u64 = 3;
 
 const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -36,16 +36,16 @@ fn router() -> Router<()> {
         .route("/echo", post(echo))
 }
 
-fn layered(telemetry: &Telemetry) -> Router<()> {
+pub(super) fn layered(telemetry: &Telemetry) -> Router<()> {
     router().layer(telemetry.http_layer()).with_state(())
 }
 
-fn bare() -> Router<()> {
+pub(super) fn bare() -> Router<()> {
     router().with_state(())
 }
 
 /// Allocations from the call to the end of the response's body. Handlers here wait for nothing.
-fn of_one(app: &mut Router<()>, request: Request<Body>, expected: StatusCode) -> u64 {
+pub(super) fn of_one(app: &mut Router<()>, request: Request<Body>, expected: StatusCode) -> u64 {
     let (count, status) = allocations(|| {
         let mut cx = Context::from_waker(Waker::noop());
         let mut response = pin!(app.call(request));
@@ -90,7 +90,7 @@ fn over(request: impl Fn() -> Request<Body>, expected: StatusCode) -> u64 {
     layered - bare
 }
 
-fn get_of(path: &'static str) -> impl Fn() -> Request<Body> {
+pub(super) fn get_of(path: &'static str) -> impl Fn() -> Request<Body> {
     move || Request::get(path).body(Body::empty()).unwrap()
 }
 
