@@ -18,12 +18,14 @@ use orderscope::{Error, Telemetry};
 
 mod effects;
 mod environment;
+mod facades;
 mod lives;
 mod panics;
 mod places;
 mod secrets;
 mod settings;
 mod signals;
+mod variables;
 
 /// Set in the process of a case.
 const CASE: &str = "ORDERSCOPE_INSTALL_CASE";

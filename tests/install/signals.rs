@@ -1,26 +1,21 @@
-//! Traces, errors and metrics of an installed telemetry: what comes by the panic hook, and by the
-//! OpenTelemetry API.
+//! Traces and errors of an installed telemetry: what its panic hook tells, and what is disabled.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::{Router, routing::get};
 use http_body_util::BodyExt;
-use opentelemetry::trace::{
-    FutureExt as _, Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _,
-};
-use opentelemetry::{Context, KeyValue, global};
-use orderscope::export::{
-    Destination, InMemory, ReceivedLog, ReceivedSpan, ReceivedSpanKind, ReceivedStatus,
-};
+use opentelemetry::global;
+use opentelemetry::trace::{Span as _, Tracer as _};
+use orderscope::export::{Destination, InMemory, ReceivedLog, ReceivedSpan, ReceivedStatus};
 use orderscope::telemetry::Builder;
 use orderscope::{Telemetry, context};
 use tower::ServiceExt;
 use tracing::info_span;
 
-use super::{SOON, alone, block_on, loopback, printed, scrape};
+use super::{SOON, alone, block_on, printed};
 
-fn in_memory() -> (Builder, InMemory) {
+pub(super) fn in_memory() -> (Builder, InMemory) {
     let backend = InMemory::new();
     let destination = Destination::in_memory("memory", &backend);
     (
@@ -30,7 +25,7 @@ fn in_memory() -> (Builder, InMemory) {
 }
 
 /// Asks once; gives the status, the answer, and what the backend has then.
-fn ask(
+pub(super) fn ask(
     telemetry: &Telemetry,
     backend: &InMemory,
     routes: Router,
@@ -53,7 +48,7 @@ fn text<'a>(log: &'a ReceivedLog, name: &str) -> &'a str {
 }
 
 #[track_caller]
-fn named<'a>(spans: &'a [ReceivedSpan], name: &str) -> &'a ReceivedSpan {
+pub(super) fn named<'a>(spans: &'a [ReceivedSpan], name: &str) -> &'a ReceivedSpan {
     let mut found = spans.iter().filter(|span| span.name == name);
     let span = found.next().unwrap_or_else(|| panic!("{spans:#?}"));
     assert!(found.next().is_none(), "{spans:#?}");
@@ -61,7 +56,7 @@ fn named<'a>(spans: &'a [ReceivedSpan], name: &str) -> &'a ReceivedSpan {
 }
 
 #[track_caller]
-fn assert_child(child: &ReceivedSpan, parent: &ReceivedSpan) {
+pub(super) fn assert_child(child: &ReceivedSpan, parent: &ReceivedSpan) {
     assert_eq!(child.trace_id, parent.trace_id, "{child:#?} {parent:#?}");
     assert_eq!(
         child.parent_span_id,
@@ -172,122 +167,6 @@ fn a_panic_of_a_carried_task_belongs_to_the_request_and_of_another_to_none() {
         assert_eq!(text(carried, "http.route"), "/");
         assert_eq!((other.trace_id, text(other, "http.route")), (None, ""));
         assert_eq!(telemetry.snapshot().counter("orderscope.panics", &[]), 2);
-    });
-}
-
-#[test]
-fn spans_of_the_opentelemetry_api_join_the_request_s_trace() {
-    alone(&[], || {
-        let (builder, backend) = in_memory();
-        let telemetry = builder.install().unwrap();
-        let handler = async || {
-            let tracer = global::tracer("a-library");
-            let mut charge = tracer
-                .span_builder("charge")
-                .with_kind(SpanKind::Client)
-                .with_attributes([
-                    KeyValue::new("card.brand", "visa"),
-                    KeyValue::new("cents", 2350),
-                ])
-                .start(&tracer);
-            charge.add_event("retried", vec![KeyValue::new("attempt", 2)]);
-            charge.set_status(Status::error("declined"));
-            let within = Context::current_with_span(charge);
-            async {
-                tokio::task::yield_now().await;
-                global::tracer("another").start("ledger").end();
-            }
-            .with_context(within.clone())
-            .await;
-            within.span().end();
-            let _cook = info_span!("cook").entered();
-            tracer.start("under a span of tracing").end();
-        };
-        let routes = Router::new().route("/orders", get(handler));
-        let (_, _, spans, _) = ask(&telemetry, &backend, routes, "/orders");
-        assert_eq!(spans.len(), 5, "{spans:#?}");
-        let request = named(&spans, "GET /orders");
-        let (charge, cook) = (named(&spans, "charge"), named(&spans, "cook"));
-        assert_child(charge, request);
-        assert_child(named(&spans, "ledger"), charge);
-        assert_child(cook, request);
-        assert_child(named(&spans, "under a span of tracing"), cook);
-        assert_eq!(charge.kind, ReceivedSpanKind::Client);
-        assert_eq!(charge.scope, "a-library");
-        assert_eq!(charge.status, ReceivedStatus::Error("declined".to_owned()));
-        assert_eq!(
-            charge.attribute("cents").and_then(|v| v.as_i64()),
-            Some(2350)
-        );
-        assert_eq!(
-            charge.attribute("card.brand").and_then(|v| v.as_str()),
-            Some("visa")
-        );
-        assert_eq!(
-            (charge.events.len(), charge.events[0].name.as_str()),
-            (1, "retried")
-        );
-        let rows = telemetry.ledger();
-        assert_eq!((rows[0].accepted(), rows[0].difference()), (5, 0));
-    });
-}
-
-#[test]
-fn instruments_of_both_facades_are_on_the_page_and_in_the_backend() {
-    alone(&[], || {
-        let (builder, backend) = in_memory();
-        let telemetry = builder.metrics_listener(loopback()).install().unwrap();
-        let meter = global::meter("a-library");
-        let charged = meter
-            .u64_counter("charges")
-            .with_description("Charged.")
-            .build();
-        charged.add(3, &[KeyValue::new("brand", "visa")]);
-        charged.add(4, &[KeyValue::new("brand", "visa")]);
-        meter.i64_up_down_counter("open").build().add(-2, &[]);
-        meter
-            .f64_histogram("took")
-            .with_unit("s")
-            .build()
-            .record(0.3, &[]);
-        metrics::counter!("orders.placed", "city" => "Graz").increment(5);
-        let page = scrape(telemetry.metrics_address().unwrap());
-        for line in [
-            "charges_total{brand=\"visa\"} 7\n",
-            "open -2\n",
-            "took_seconds_count 1\n",
-            "orders_placed_total{city=\"Graz\"} 5\n",
-        ] {
-            assert!(page.contains(line), "{line}: {page}");
-        }
-        assert!(block_on(telemetry.flush(SOON)));
-        let pushed = backend.metrics();
-        for name in ["charges", "open", "took", "orders.placed"] {
-            assert!(pushed.iter().any(|metric| metric.name == name), "{name}");
-        }
-    });
-}
-
-#[test]
-fn without_opentelemetry_its_globals_are_left_alone() {
-    alone(&[], || {
-        let (builder, backend) = in_memory();
-        let telemetry = builder.without_opentelemetry().install().unwrap();
-        let handler = async || {
-            let span = global::tracer("a-library").start("charge");
-            assert!(!span.span_context().is_valid());
-            global::meter("a-library")
-                .u64_counter("charges")
-                .build()
-                .add(1, &[]);
-        };
-        let routes = Router::new().route("/", get(handler));
-        let (status, _, spans, _) = ask(&telemetry, &backend, routes, "/");
-        assert_eq!((status, spans.len()), (StatusCode::OK, 1));
-        assert!(telemetry.snapshot().metric("charges").is_none());
-        let mut headers = std::collections::HashMap::new();
-        global::get_text_map_propagator(|propagator| propagator.inject(&mut headers));
-        assert!(headers.is_empty());
     });
 }
 
