@@ -7,6 +7,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue, global};
 use orderscope::export::{ReceivedSpanKind, ReceivedStatus};
+use orderscope::telemetry::Sampling;
 use tracing::info_span;
 
 use super::signals::{ask, assert_child, in_memory, named};
@@ -66,6 +67,24 @@ fn spans_of_the_opentelemetry_api_join_the_request_s_trace() {
         );
         let rows = telemetry.ledger();
         assert_eq!((rows[0].accepted(), rows[0].difference()), (5, 0));
+    });
+}
+
+#[test]
+fn spans_of_the_opentelemetry_api_are_sampled_as_the_request_is() {
+    alone(&[], || {
+        let (builder, backend) = in_memory();
+        let telemetry = builder.sampling(Sampling::NONE).install().unwrap();
+        let handler = async || {
+            let tracer = global::tracer("a-library");
+            let mut span = tracer.start("charge");
+            assert!(span.span_context().is_valid() && !span.span_context().is_sampled());
+            assert!(!span.is_recording());
+            span.end();
+        };
+        let routes = Router::new().route("/", get(handler));
+        let (status, _, spans, _) = ask(&telemetry, &backend, routes, "/");
+        assert_eq!((status, spans.len()), (StatusCode::OK, 0));
     });
 }
 

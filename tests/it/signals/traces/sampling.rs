@@ -110,6 +110,26 @@ async fn what_fails_keeps_its_span_and_says_that_its_trace_is_partial() {
 }
 
 #[tokio::test]
+async fn lines_and_errors_of_a_trace_that_is_not_recorded_carry_its_ids() {
+    let scene = Scene::of(|builder| builder.sampling(Sampling::NONE));
+    let _listens = scene.listens();
+    let handler = async || {
+        let _within = tracing::info_span!("within").entered();
+        tracing::info!("line");
+        orderscope::capture_error(&std::fmt::Error);
+        StatusCode::BAD_GATEWAY
+    };
+    ask(&scene.app(Router::new().route("/", get(handler))), "/").await;
+    let (span, logs) = (scene.span().await, scene.logs().await);
+    assert_eq!(logs.len(), 2);
+    for log in logs {
+        // The span within is not there; the request's is, since it failed.
+        let ids = (log.trace_id, log.span_id);
+        assert_eq!(ids, (Some(span.trace_id), Some(span.span_id)));
+    }
+}
+
+#[tokio::test]
 async fn what_is_slow_keeps_its_span() {
     let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH);
     let scene = Scene::of(|builder| {
