@@ -154,7 +154,18 @@ impl Record {
         match self {
             Self::Error(..) => size_of::<RawStack>(),
             Self::Foreign(message) => message.len(),
-            Self::Request(_) | Self::Span(_) | Self::Log(_) => 0,
+            Self::Request(span) => {
+                let path = if span.path.is_heap_allocated() {
+                    span.path.len()
+                } else {
+                    0
+                };
+                path + span
+                    .state
+                    .as_ref()
+                    .map_or(0, |state| state.len() + size_of::<HeaderValue>())
+            }
+            Self::Span(_) | Self::Log(_) => 0,
         }
     }
 }

@@ -10,12 +10,13 @@
 
 mod instruments;
 mod meter;
+mod propagator;
 mod sampler;
 mod series;
 mod spans;
 mod tracer;
 
-pub(crate) use {meter::MeterProvider, tracer::TracerProvider};
+pub(crate) use {meter::MeterProvider, propagator::Propagator, tracer::TracerProvider};
 
 use crate::{
     delivery::Handoff,
@@ -46,6 +47,7 @@ impl fmt::Debug for Above {
 pub(crate) struct Door {
     tracer_provider: TracerProvider,
     meter_provider: MeterProvider,
+    above: Arc<Above>,
 }
 
 impl Door {
@@ -56,9 +58,11 @@ impl Door {
         limits: Limits,
         above: Above,
     ) -> Self {
+        let above = Arc::new(above);
         Self {
-            tracer_provider: TracerProvider::new(handoff, limits, Arc::new(above)),
+            tracer_provider: TracerProvider::new(handoff, limits, Arc::clone(&above)),
             meter_provider: MeterProvider::new(registry),
+            above,
         }
     }
 
@@ -68,5 +72,10 @@ impl Door {
 
     pub(crate) fn meter_provider(&self) -> MeterProvider {
         self.meter_provider.clone()
+    }
+
+    /// `is_on`: whether traces are taken over and sent along.
+    pub(crate) fn propagator(&self, is_on: bool) -> Propagator {
+        Propagator::new(Arc::clone(&self.above), is_on)
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     errors,
     logs::{self, Levels},
 };
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -69,7 +68,8 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
         let door = telemetry.opentelemetry();
         opentelemetry::global::set_tracer_provider(door.tracer_provider());
         opentelemetry::global::set_meter_provider(door.meter_provider());
-        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        let propagates = telemetry.inner.pipeline.settings.propagates;
+        opentelemetry::global::set_text_map_propagator(door.propagator(propagates));
     }
     // Last, since it stays.
     errors::install_hook(telemetry.inner.pipeline);

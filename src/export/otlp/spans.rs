@@ -8,7 +8,7 @@ use crate::{
     clock::Anchor,
     ids::{SpanContext, SpanId},
     records::{MESSAGE, RequestSpan, Span, SpanKind, Value, read},
-    semconv,
+    redaction, semconv,
 };
 use ::http::HeaderValue;
 use std::time::{Duration, Instant};
@@ -66,12 +66,14 @@ pub(super) fn request(span: &RequestSpan, anchor: &Anchor, out: &mut Vec<u8>) {
 
     out.reserve(ROOM);
     let mut digits = itoa::Buffer::new();
+    // The client wrote it. Searched here, not where the request waits.
+    let path = redaction::text(&span.path);
     let mut say = |name, value| attribute(out, ATTRIBUTES, name, value);
     say(semconv::HTTP_REQUEST_METHOD, Value::Text(span.method));
     if let Some(route) = span.route {
         say(semconv::HTTP_ROUTE, Value::Text(route));
     }
-    say(semconv::URL_PATH, Value::Text(&span.path));
+    say(semconv::URL_PATH, Value::Text(&path));
     say(semconv::URL_SCHEME, Value::Text(span.scheme));
     if span.status != 0 {
         let status = Value::Integer(span.status.into());

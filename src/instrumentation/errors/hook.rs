@@ -9,7 +9,7 @@ use crate::{
     context,
     pipeline::Pipeline,
     records::{Fields, Record, Severity},
-    semconv, stack,
+    semconv, stack, worker,
 };
 use std::{
     any::Any,
@@ -39,6 +39,10 @@ pub(crate) fn install_hook(pipeline: &'static Pipeline) {
 fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&Location<'_>>) {
     let pipeline = context::with_request(|request| request.pipeline).unwrap_or(installed);
     panics::count_panic(pipeline);
+    // A record of it would be sent by what just failed, and would fail it again.
+    if worker::is_this_thread() {
+        return;
+    }
     let is_repeated = panics::mark_recorded();
     let record = Record::Error(log(pipeline, Severity::Error), Box::new(stack::capture()));
     Fields::compose(pipeline.settings.record_limits, |fields| {

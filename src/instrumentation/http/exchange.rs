@@ -16,7 +16,7 @@ use crate::{
     ids::{SpanContext, SpanId},
     metrics::UpDownCounter,
     pipeline::ResponseTap,
-    records::Signal,
+    records::{Signal, cut},
     semconv,
 };
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
@@ -107,7 +107,7 @@ impl Exchange {
             request,
             span: pipeline.handoff.wants(Signal::Traces).then(|| SpanDraft {
                 parent,
-                path: CompactString::new(path),
+                path: CompactString::new(cut(path, pipeline.settings.record_limits.value_bytes)),
             }),
             request_bytes: None,
             response_bytes: 0,

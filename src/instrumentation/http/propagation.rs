@@ -117,7 +117,9 @@ fn state(headers: &HeaderMap) -> Option<HeaderValue> {
         }
     }
     if bytes == first.len() {
-        return is_state(first.as_bytes()).then(|| first.clone());
+        // A copy: what the server read the head into is not to be kept for it.
+        let copied = || HeaderValue::from_bytes(first.as_bytes()).ok();
+        return is_state(first.as_bytes()).then(copied).flatten();
     }
     let mut joined = Vec::with_capacity(bytes);
     joined.extend_from_slice(first.as_bytes());

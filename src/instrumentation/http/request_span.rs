@@ -3,7 +3,8 @@
 use super::request::Traits;
 use crate::{
     context,
-    records::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS},
+    records::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS, cut},
+    redaction,
 };
 use tracing::{Span, field};
 
@@ -35,7 +36,14 @@ impl RequestSpan {
         path: &str,
     ) -> Option<Box<Span>> {
         let request = request?;
+        if self == Self::Off {
+            return None;
+        }
         let (method, route) = (traits.method(), request.route);
+        let path = &*redaction::text(cut(
+            path,
+            request.pipeline.settings.record_limits.value_bytes,
+        ));
         let trace_id = field::display(request.trace.trace_id);
         macro_rules! span {
             ($target:expr) => {

@@ -34,6 +34,8 @@ pub(super) struct Decided {
 }
 
 const QUEUE_BYTES: usize = 32 << 20;
+/// As the environment can say it.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(u32::MAX as u64);
 /// Less would hold no batch.
 const LEAST_QUEUE_BYTES: usize = 1 << 20;
 
@@ -61,7 +63,7 @@ impl Builder {
         self
     }
 
-    /// How often metrics are pushed to the destinations that take them; more than 0. Default: what
+    /// How often metrics are pushed to the destinations that take them; more than 0, at most 49 days. Default: what
     /// `OTEL_METRIC_EXPORT_INTERVAL` says, else a minute.
     pub fn metrics_interval(mut self, interval: Duration) -> Self {
         self.signals.push_interval = Some(interval);
@@ -119,9 +121,12 @@ impl Signals {
             }
         }
         let push_interval = self.push_interval.unwrap_or(environment.pushes.interval);
-        if push_interval.is_zero() {
-            let accepted = "more than 0";
-            return Err(Error::configuration("metrics_interval", "0", accepted));
+        if push_interval.is_zero() || push_interval > LONGEST_INTERVAL {
+            let (given, accepted) = (
+                format!("{push_interval:?}"),
+                "more than 0, at most 4294967295 ms",
+            );
+            return Err(Error::configuration("metrics_interval", given, accepted));
         }
         let queue_bytes = self.queue_bytes.unwrap_or(QUEUE_BYTES);
         if queue_bytes < LEAST_QUEUE_BYTES {

@@ -31,11 +31,12 @@ pub(crate) struct PushTimes {
 }
 
 impl Batching {
-    /// The specification's default.
+    /// The specification's defaults, but for the time.
     pub(crate) fn spans() -> Self {
         Self {
             delay: Duration::from_secs(5),
-            timeout: Duration::from_secs(30),
+            // The specification has 30 seconds, in which a collector is hardly restarted.
+            timeout: Duration::from_secs(300),
             records: 512,
         }
     }
@@ -124,7 +125,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_defaults_are_those_of_the_specification() {
+    fn the_defaults_are_those_of_the_specification_but_for_the_time() {
         let (none, mut warnings) = (Given(&[]), Vec::new());
         let spans = spans(&none, &mut warnings).unwrap();
         let logs = logs(&none, &mut warnings).unwrap();
