@@ -153,12 +153,7 @@ fn assert_logs(received: &Received, report: &Report) {
             assert_eq!(log.number("severityNumber"), severity, "{body}");
             assert_eq!(log.text("severityText"), text, "{body}");
             assert_eq!(log.text("eventName"), "", "{body}");
-            // It is written when the request is left, and names its trace by an attribute.
-            let trace = match body {
-                TIMED_OUT => log.attributes["trace_id"].as_str().unwrap(),
-                _ => log.text("traceId"),
-            };
-            assert_eq!(trace.len(), 32, "{body}");
+            assert_eq!(log.text("traceId").len(), 32, "{body}");
             assert!(log.number("timeUnixNano") > 0, "{body}");
         }
     }

@@ -170,7 +170,20 @@ fn record_through_facades() {
         metrics::histogram!("oven.wait_seconds", "oven" => "left").record(wait);
         metrics::histogram!("bill.printing").record(wait * 100.0);
     }
+    // Names at the edges of the rules by which a Prometheus name is made.
+    metrics::describe_gauge!("seconds.to.dessert", Unit::Seconds, "Time to wait for it.");
+    metrics::gauge!("seconds.to.dessert").set(90.0);
+    metrics::describe_counter!("bytes.read", Unit::Bytes, "Of the menus.");
+    metrics::counter!("bytes.read").increment(5);
+    metrics::counter!("3.stars").increment(1);
+    metrics::counter!("till..drawer", "drawer side" => "left").increment(1);
     let meter = global::meter("couriers");
+    let queue = meter.f64_gauge("queue.ratio").with_unit("1").build();
+    queue.record(0.5, &[]);
+    for (name, unit) in [("couriers.fuel", "L"), ("couriers.speed", "km/h")] {
+        let counter = meter.u64_counter(name).with_unit(unit).build();
+        counter.add(5, &[]);
+    }
     let city = [KeyValue::new("city", "Graz")];
     let told = meter.u64_counter("couriers.told").with_unit("{courier}");
     told.build().add(5, &city);
