@@ -546,6 +546,36 @@ mod tests {
     }
 
     #[test]
+    fn a_record_on_its_way_through_the_worker_stands_in_the_ledger() {
+        let backend = Backend::that(|_| Some(ACCEPTED));
+        let rig = Rig::new(backend, Bounds::default());
+        for round in 0..200 {
+            rig.offer([round % 200]);
+            // Read while the worker may have it in hand.
+            let row = &rig.delivery.rows()[0];
+            assert!(row.difference().abs() <= 1, "{row}");
+        }
+        assert!(rig.flush().is_settled());
+    }
+
+    #[test]
+    fn a_second_shutdown_amid_a_split_counts_nothing_twice() {
+        let backend = Backend::that(|body| match body.len() {
+            1 => None,
+            _ => Some(Answer::TooLarge {
+                reason: "large".to_owned(),
+            }),
+        });
+        let rig = Rig::new(backend, Bounds::default());
+        rig.offer(0..8);
+        let row = rig.shut_down(Duration::from_millis(400));
+        assert_eq!(row.ambiguous(), 1, "{row}");
+        assert_eq!(dropped(&row, Reason::Deadline), 7, "{row}");
+        let again = rig.shut_down(Duration::from_millis(100));
+        assert_eq!(again, row);
+    }
+
+    #[test]
     fn a_full_queue_gives_up_what_comes_and_counts_it() {
         let backend = Backend::that(|_| None);
         let bounds = Bounds {

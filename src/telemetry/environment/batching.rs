@@ -130,7 +130,7 @@ mod tests {
         let spans = spans(&none, &mut warnings).unwrap();
         let logs = logs(&none, &mut warnings).unwrap();
         assert_eq!((spans.delay, logs.delay), (5 * SECOND, SECOND));
-        assert_eq!((spans.timeout, logs.timeout), (30 * SECOND, 30 * SECOND));
+        assert_eq!((spans.timeout, logs.timeout), (300 * SECOND, 300 * SECOND));
         assert_eq!((spans.records, logs.records), (512, 512));
         let pushes = pushes(&none).unwrap();
         assert_eq!(
