@@ -234,8 +234,9 @@ mod tests {
     use super::*;
     use crate::{
         delivery::{Answer, Batching, Bounds, Encode, Parts, Reason, Sending, Transport},
+        ids::{SpanContext, SpanId, TraceId},
         metrics::{self, Descriptor, Registry, Unit},
-        records::{Log, Severity, Value, read},
+        records::{Log, Severity, Span, SpanKind, Value, read},
     };
     use bytes::Bytes;
     use compact_str::CompactString;
@@ -260,7 +261,7 @@ mod tests {
     }
 
     /// What a request is answered, by its bytes; `None`: nothing, ever.
-    type ByBytes = dyn Fn(&[u8]) -> Option<Answer> + Send + Sync;
+    type ByBytes = dyn Fn(Signal, &[u8]) -> Option<Answer> + Send + Sync;
 
     /// Answers by a function of the request's bytes and keeps what it took.
     #[derive(Clone)]
@@ -277,10 +278,10 @@ mod tests {
     }
 
     impl Transport for Backend {
-        fn send(&self, _: Signal, body: Bytes) -> Sending<'_> {
+        fn send(&self, signal: Signal, body: Bytes) -> Sending<'_> {
             Box::pin(async move {
                 let scripted = self.script.lock().unwrap().pop_front();
-                let answer = scripted.or_else(|| (self.answer)(&body));
+                let answer = scripted.or_else(|| (self.answer)(signal, &body));
                 let Some(answer) = answer else {
                     return std::future::pending().await;
                 };
@@ -306,6 +307,12 @@ mod tests {
 
     impl Backend {
         fn that(answer: impl Fn(&[u8]) -> Option<Answer> + Send + Sync + 'static) -> Self {
+            Self::that_by_signal(move |_, body| answer(body))
+        }
+
+        fn that_by_signal(
+            answer: impl Fn(Signal, &[u8]) -> Option<Answer> + Send + Sync + 'static,
+        ) -> Self {
             Self {
                 answer: Arc::new(answer),
                 script: Arc::default(),
@@ -334,16 +341,18 @@ mod tests {
     impl Rig {
         fn new(backend: Backend, bounds: Bounds) -> Self {
             let clock = Clock::system();
-            let handoff: &'static Handoff =
-                Box::leak(Box::new(Handoff::new(1 << 20, &[Signal::Logs])));
+            let handoff: &'static Handoff = Box::leak(Box::new(Handoff::new(
+                1 << 20,
+                &[Signal::Traces, Signal::Logs],
+            )));
             let registry = Registry::new(metrics::Limits::default(), clock.clone());
             const DURATION: Descriptor = Descriptor::histogram("duration", Unit::SECONDS, "Time.");
             let duration = registry.histogram(&DURATION);
             let outlet = Outlet::new(
                 Parts {
                     name: "backend".to_owned(),
-                    signals: vec![Signal::Logs],
-                    endpoints: [0; 3],
+                    signals: vec![Signal::Traces, Signal::Logs],
+                    endpoints: [0, 1, 2],
                     encode: Arc::new(Numbers),
                     transport: Arc::new(backend),
                     push: None,
@@ -363,14 +372,16 @@ mod tests {
                 let intake = Arc::clone(&intake);
                 async move { intake.run_intake(stop).await }
             });
-            let sender = Arc::clone(&delivery);
-            worker.settle(move |_| {
-                let sender = Arc::clone(&sender);
-                async move {
-                    let outlet = Arc::clone(&sender.outlets[0]);
-                    sender.run_outlet(outlet, Signal::Logs).await;
-                }
-            });
+            for signal in delivery.outlets[0].signals() {
+                let sender = Arc::clone(&delivery);
+                worker.settle(move |_| {
+                    let sender = Arc::clone(&sender);
+                    async move {
+                        let outlet = Arc::clone(&sender.outlets[0]);
+                        sender.run_outlet(outlet, signal).await;
+                    }
+                });
+            }
             Self { delivery, worker }
         }
 
@@ -406,10 +417,32 @@ mod tests {
         }
 
         fn row(&self) -> LedgerRow {
-            let outlet = &self.delivery.outlets[0];
-            let row = outlet.rows(self.delivery.handoff).next().unwrap();
+            self.row_of(Signal::Logs)
+        }
+
+        fn row_of(&self, signal: Signal) -> LedgerRow {
+            let mut rows = self.delivery.rows().into_iter();
+            let row = rows.find(|row| row.signal() == signal.name()).unwrap();
             assert_eq!(row.difference(), 0, "{row}");
             row
+        }
+
+        fn offer_span(&self) {
+            let now = self.delivery.clock.now();
+            let span = Span {
+                context: SpanContext {
+                    trace_id: TraceId::random(),
+                    span_id: SpanId::random(),
+                    is_sampled: true,
+                },
+                parent: None,
+                kind: SpanKind::Internal,
+                name: CompactString::const_new("span"),
+                started: now,
+                duration: Duration::ZERO,
+                is_error: false,
+            };
+            self.delivery.handoff.offer(Record::Span(span), &[]);
         }
     }
 
@@ -546,16 +579,21 @@ mod tests {
     }
 
     #[test]
-    fn a_record_on_its_way_through_the_worker_stands_in_the_ledger() {
-        let backend = Backend::that(|_| Some(ACCEPTED));
+    fn an_endpoint_that_is_away_holds_up_its_own_signal_alone() {
+        let backend = Backend::that_by_signal(|signal, _| match signal {
+            Signal::Traces => Some(unavailable()),
+            _ => Some(ACCEPTED),
+        });
         let rig = Rig::new(backend, Bounds::default());
-        for round in 0..200 {
-            rig.offer([round % 200]);
-            // Read while the worker may have it in hand.
-            let row = &rig.delivery.rows()[0];
-            assert!(row.difference().abs() <= 1, "{row}");
+        rig.offer_span();
+        rig.offer(0..8);
+        let deadline = rig.delivery.clock.now() + Duration::from_secs(10);
+        while !rig.row().is_settled() && rig.delivery.clock.now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
         }
-        assert!(rig.flush().is_settled());
+        assert_eq!(rig.row().acknowledged(), 8);
+        assert_eq!(rig.row_of(Signal::Traces).acknowledged(), 0);
+        assert!(rig.delivery.outlets[0].is_paused());
     }
 
     #[test]

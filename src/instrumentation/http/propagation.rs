@@ -117,9 +117,7 @@ fn state(headers: &HeaderMap) -> Option<HeaderValue> {
         }
     }
     if bytes == first.len() {
-        // A copy: what the server read the head into is not to be kept for it.
-        let copied = || HeaderValue::from_bytes(first.as_bytes()).ok();
-        return is_state(first.as_bytes()).then(copied).flatten();
+        return is_state(first.as_bytes()).then(|| first.clone());
     }
     let mut joined = Vec::with_capacity(bytes);
     joined.extend_from_slice(first.as_bytes());

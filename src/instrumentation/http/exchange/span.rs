@@ -6,6 +6,7 @@ use crate::{
     ids::SpanId,
     records::{Record, RequestSpan},
 };
+use ::http::HeaderValue;
 use compact_str::CompactString;
 use std::time::Instant;
 
@@ -15,6 +16,15 @@ pub(super) struct SpanDraft {
     /// The caller's span.
     pub(super) parent: Option<SpanId>,
     pub(super) path: CompactString,
+}
+
+/// In memory of its own: the value is a part of what the server read the whole head into, which is
+/// not to be kept as long as the record waits.
+fn copied(mut state: Box<HeaderValue>) -> Box<HeaderValue> {
+    if let Ok(copy) = HeaderValue::from_bytes(state.as_bytes()) {
+        *state = copy;
+    }
+    state
 }
 
 impl Exchange {
@@ -38,7 +48,7 @@ impl Exchange {
         let span = RequestSpan {
             context: request.trace.span(),
             parent: draft.parent,
-            state: request.trace.state.take(),
+            state: request.trace.state.take().map(copied),
             started: self.started,
             duration,
             method: self.traits.method(),
