@@ -1,5 +1,6 @@
 //! The reference receiver: the OpenTelemetry Collector decodes what is sent, and forwards it as JSON.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -70,13 +71,13 @@ async fn all_is_as_declared_over_grpc_in_gzip_with_deltas() {
 
 /// A Collector that answers when what it was sent is forwarded.
 #[derive(Debug)]
-struct Collector {
+pub(super) struct Collector {
     sink: Sink,
     running: Started<2>,
 }
 
 impl Collector {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let sink = Sink::start().await;
         let running = Started::listening(|[http, grpc], folder| {
             let pipeline = json!({ "receivers": ["otlp"], "exporters": ["otlp_http"] });
@@ -109,7 +110,7 @@ impl Collector {
         Self { sink, running }
     }
 
-    fn http(&self) -> String {
+    pub(super) fn http(&self) -> String {
         format!("http://{}", self.running.addresses[0])
     }
 
@@ -118,11 +119,34 @@ impl Collector {
     }
 
     fn forwarded(&self) -> Received {
-        let kept = self.sink.kept();
-        let requests = kept.iter().map(|request| {
-            let body: Value = serde_json::from_slice(&request.body).unwrap();
-            (request.signal(), body)
-        });
-        Received::of(requests)
+        let mut by_service = self.forwarded_by_service();
+        let received = by_service.remove("orders").unwrap_or_default();
+        assert!(by_service.is_empty(), "{by_service:#?}");
+        received
     }
+
+    /// A request is of one service.
+    pub(super) fn forwarded_by_service(&self) -> BTreeMap<String, Received> {
+        let kept = self.sink.kept();
+        let mut requests: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for request in &kept {
+            let body: Value = serde_json::from_slice(&request.body).unwrap();
+            let service = service_of(&body);
+            let of_service = requests.entry(service).or_default();
+            of_service.push((request.signal(), body));
+        }
+        let received = requests.into_iter();
+        received
+            .map(|(service, requests)| (service, Received::of(requests)))
+            .collect()
+    }
+}
+
+fn service_of(request: &Value) -> String {
+    let resources = request.as_object().unwrap().values().next().unwrap();
+    let attributes = resources[0]["resource"]["attributes"].as_array();
+    let mut attributes = attributes.unwrap().iter();
+    let name = attributes.find(|attribute| attribute["key"] == "service.name");
+    let name = name.expect("each resource names its service");
+    name["value"]["stringValue"].as_str().unwrap().to_owned()
 }

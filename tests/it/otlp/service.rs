@@ -101,6 +101,8 @@ pub(crate) async fn run(variables: &[(&str, &str)]) -> Report {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "the service failed:\n{said}");
+    // It says so itself when something is amiss between it and its receiver.
+    assert!(!said.contains("orderscope::delivery"), "{said}");
     let report = fs::read(report).unwrap_or_else(|_| panic!("no report:\n{said}"));
     fs::remove_dir_all(folder).unwrap();
     serde_json::from_slice(&report).unwrap()
