@@ -20,7 +20,7 @@ use std::{
 };
 
 /// What is read of an answer; a receiver has little to say.
-const MOST_BYTES: usize = 64 * 1024;
+pub(super) const MOST_BYTES: usize = 64 * 1024;
 /// A receiver that asks for a longer pause is asked again by then.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 

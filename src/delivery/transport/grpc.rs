@@ -4,7 +4,9 @@
 
 use super::{
     Endpoint, USER_AGENT,
-    answer::{self, End, Heard, bounded, chain, partial_success, shown, taken, taken_unread},
+    answer::{
+        self, End, Heard, MOST_BYTES, bounded, chain, partial_success, shown, taken, taken_unread,
+    },
     compress::compressed,
     outgoing::Framed,
     tls::Trust,
@@ -12,9 +14,12 @@ use super::{
 use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use bytes::{BufMut as _, Bytes, BytesMut};
+use flate2::read::GzDecoder;
 use prost::Message as _;
 use std::{
+    borrow::Cow,
     future::poll_fn,
+    io::Read as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -209,18 +214,28 @@ fn meaning(heard: &Heard, signal: Signal, clock: &Clock) -> Result<Answer, Strin
 }
 
 fn accepted(heard: &Heard, signal: Signal) -> Answer {
-    let message = match heard.body.split_at_checked(PREFIX) {
-        // We accept no compression.
-        Some(([0, ..], message)) => Some(message),
-        None if heard.body.is_empty() => Some(&[][..]),
-        _ => None,
-    };
-    match message.map(|message| partial_success(signal, message)) {
+    match message(heard).map(|message| partial_success(signal, &message)) {
         Some(Ok(partial)) => {
             let (rejected, message) = partial.unwrap_or_default();
             taken(rejected, &message)
         }
         _ => taken_unread("not readable"),
+    }
+}
+
+/// The message of the answer; `None`: there is none that can be read.
+fn message(heard: &Heard) -> Option<Cow<'_, [u8]>> {
+    match heard.body.split_at_checked(PREFIX) {
+        Some(([0, ..], message)) => Some(message.into()),
+        // We ask for no compression, but servers in Go answer in that of the request.
+        Some((_, message)) if heard.headers.get("grpc-encoding")? == "gzip" => {
+            let mut plain = Vec::new();
+            let mut decoder = GzDecoder::new(message).take(MOST_BYTES as u64);
+            decoder.read_to_end(&mut plain).ok()?;
+            Some(plain.into())
+        }
+        None if heard.body.is_empty() => Some(Cow::default()),
+        _ => None,
     }
 }
 
@@ -292,5 +307,39 @@ impl RetryInfo {
         let nanos = u32::try_from(delay.nanos).ok()?.min(999_999_999);
         let seconds = u64::try_from(delay.seconds).ok()?;
         bounded(Duration::new(seconds, nanos))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Compression;
+
+    /// A status of 200 with one message, its frame's flag as given.
+    fn heard(flag: u8, encoding: &'static str, message: &[u8]) -> Heard {
+        let mut response = ::http::Response::new(()).into_parts().0;
+        let encoding = HeaderValue::from_static(encoding);
+        response.headers.insert("grpc-encoding", encoding);
+        let mut heard = Heard::of(response);
+        heard.body = framed(message, false).unwrap().into();
+        heard.body[0] = flag;
+        heard.end = End::Whole;
+        heard
+    }
+
+    #[test]
+    fn what_was_rejected_is_read_in_an_answer_as_compressed_as_the_request() {
+        // partial_success: { rejected_log_records: 3, error_message: "late" }
+        let rejected = b"\x0a\x08\x08\x03\x12\x04late";
+        let (smaller, encoding) = compressed(Bytes::from_static(rejected), Compression::Gzip);
+        let answer = taken(3, "late");
+        let plain = accepted(&heard(0, "identity", rejected), Signal::Logs);
+        assert_eq!(plain, answer);
+        let read = accepted(&heard(1, encoding.unwrap(), &smaller), Signal::Logs);
+        assert_eq!(read, answer);
+        for (encoding, message) in [("zstd", &*smaller), ("gzip", rejected)] {
+            let unread = accepted(&heard(1, encoding, message), Signal::Logs);
+            assert_eq!(unread, taken_unread("not readable"));
+        }
     }
 }
