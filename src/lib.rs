@@ -1,5 +1,5 @@
 //! Observability for the services of an online food-delivery platform: wrap the router in one
-//! layer, call [`track_event`] from business code, scrape `/metrics` or send it all over OTLP.
+//! layer, call [`track_event()`] from business code, scrape `/metrics` or send it all over OTLP.
 //!
 //! ```no_run
 //! use axum::{Router, extract::Path, routing::get};
