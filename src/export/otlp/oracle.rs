@@ -120,7 +120,7 @@ fn request_message(span: &RequestSpan, anchor: &Anchor) -> SpanMessage {
     };
     let mut attributes = vec![
         text("http.request.method", span.method),
-        text("url.path", &span.path),
+        text("url.path", &redaction::text(&span.path)),
         text("url.scheme", span.scheme),
         integer("http.response.body.size", span.response_bytes),
         text("outcome", span.outcome),
