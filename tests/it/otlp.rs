@@ -3,7 +3,7 @@
 mod decoded;
 pub(crate) mod expected;
 pub(crate) mod received;
-mod rotel;
+pub(crate) mod rotel;
 pub(crate) mod service;
 mod shop;
 pub(crate) mod sink;

@@ -114,7 +114,7 @@ impl Collector {
         format!("http://{}", self.running.addresses[0])
     }
 
-    fn grpc(&self) -> String {
+    pub(super) fn grpc(&self) -> String {
         format!("http://{}", self.running.addresses[1])
     }
 

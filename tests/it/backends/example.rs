@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::collector::Collector;
-use crate::otlp::received::Received;
+use crate::otlp::{received::Received, rotel};
 use crate::programs;
 use crate::started::fresh_folder;
 
@@ -22,14 +22,55 @@ const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 
 #[tokio::test]
-async fn what_the_example_counts_is_what_the_collector_forwards() {
+async fn what_the_example_counts_is_what_the_collector_forwards_over_http() {
     let collector = Collector::start().await;
-    let summary = run(&collector.http()).await;
+    let summary = run(&collector.http(), "http/protobuf").await;
+    assert_forwarded(&collector, &summary);
+}
+
+#[tokio::test]
+async fn what_the_example_counts_is_what_the_collector_forwards_over_grpc() {
+    let collector = Collector::start().await;
+    let summary = run(&collector.grpc(), "grpc").await;
+    assert_forwarded(&collector, &summary);
+}
+
+#[tokio::test]
+async fn what_the_example_counts_is_what_rotel_prints() {
+    let rotel = rotel::rotel().await;
+    let url = format!("http://{}", rotel.addresses[0]);
+    let summary = run(&url, "http/protobuf").await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for (signal, of_record) in [
+        ("traces", "Span #"),
+        ("logs", "LogRecord #"),
+        ("metrics", "ResourceMetrics #"),
+    ] {
+        let acknowledged: u64 = [&summary, &summary["payments"]]
+            .map(|service| &service["ledger"]["otlp"][signal])
+            .map(|row| {
+                assert_eq!(row["difference"], 0, "{signal}: {row}");
+                row["acknowledged"].as_u64().unwrap()
+            })
+            .iter()
+            .sum();
+        assert!(acknowledged > 0, "{signal}");
+        // It prints after it has answered.
+        while rotel::printed(&rotel, of_record) < acknowledged {
+            assert!(Instant::now() < deadline, "{signal}: {acknowledged}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(rotel::printed(&rotel, of_record), acknowledged, "{signal}");
+    }
+}
+
+/// Of both services, and the traces that go over both.
+fn assert_forwarded(collector: &Collector, summary: &Value) {
     let forwarded = collector.forwarded_by_service();
     let names: Vec<_> = forwarded.keys().map(String::as_str).collect();
     assert_eq!(names, ["food-delivery", "payments"]);
     let [platform, payments] = ["food-delivery", "payments"].map(|name| &forwarded[name]);
-    assert_told(&summary, platform);
+    assert_told(summary, platform);
     assert_told(&summary["payments"], payments);
 
     let calls = spans(platform, CLIENT);
@@ -81,7 +122,7 @@ fn spans(received: &Received, kind: u64) -> BTreeSet<(&str, &str)> {
 }
 
 /// The summary that it leaves.
-async fn run(endpoint: &str) -> Value {
+async fn run(endpoint: &str, protocol: &str) -> Value {
     let folder = fresh_folder("example");
     let summary = folder.join("summary.json");
     let running = Command::new(programs::example("food_delivery"))
@@ -90,6 +131,7 @@ async fn run(endpoint: &str) -> Value {
         .arg(&summary)
         .env("RUST_LOG", "info,food_delivery=trace")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
         .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
         .stdin(Stdio::null())

@@ -35,7 +35,7 @@ async fn rotel_takes_all_three_signals_over_grpc() {
     assert_printed(&rotel, &report).await;
 }
 
-async fn rotel() -> Started<2> {
+pub(crate) async fn rotel() -> Started<2> {
     Started::listening(|[http, grpc], folder| {
         let mut command = Command::new(programs::rotel());
         command
@@ -54,20 +54,25 @@ async fn rotel() -> Started<2> {
     .await
 }
 
-/// A resource, a span and so on begin with a line of their own.
+/// How many lines begin so, of what it printed. A resource, a span and so on begin with a line of
+/// their own.
+pub(crate) fn printed(rotel: &Started<2>, start: &str) -> u64 {
+    let printed = rotel.said();
+    let lines = printed
+        .lines()
+        .filter(|line| line.trim().starts_with(start));
+    lines.count() as u64
+}
+
 async fn assert_printed(rotel: &Started<2>, report: &Report) {
     let deadline = Instant::now() + PATIENCE;
     let counted = loop {
-        let printed = rotel.said();
-        let lines = |start: &str| {
-            let lines = printed.lines();
-            lines.filter(|line| line.trim().starts_with(start)).count()
-        };
         let counted = [
-            ("traces", lines("Span #")),
-            ("logs", lines("LogRecord #")),
-            ("metrics", lines("ResourceMetrics #")),
-        ];
+            ("traces", printed(rotel, "Span #")),
+            ("logs", printed(rotel, "LogRecord #")),
+            ("metrics", printed(rotel, "ResourceMetrics #")),
+        ]
+        .map(|(signal, count)| (signal, count as usize));
         let total: usize = counted.iter().map(|(_, count)| count).sum();
         let acknowledged: u64 = report.ledger.iter().map(|row| row.acknowledged).sum();
         if total as u64 >= acknowledged {
