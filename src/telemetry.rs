@@ -343,9 +343,10 @@ impl ShutdownReport {
 /// One line, and one for each destination and signal of which not all was acknowledged.
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.is_in_time {
-            true => "telemetry shut down: its numbers are frozen",
-            false => "telemetry shut down at its deadline: something was cut off",
+        f.write_str(match (self.is_complete(), self.is_in_time) {
+            (true, _) => "telemetry shut down: its numbers are frozen",
+            (false, true) => "telemetry shut down, and not all of it was delivered",
+            (false, false) => "telemetry shut down at its deadline: something was cut off",
         })?;
         for row in self.ledger.iter().filter(|row| !row.is_settled()) {
             write!(f, "\n{row}")?;

@@ -66,10 +66,13 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     telemetry.inner.pipeline.install();
     if with_opentelemetry {
         let door = telemetry.opentelemetry();
-        opentelemetry::global::set_tracer_provider(door.tracer_provider());
-        opentelemetry::global::set_meter_provider(door.meter_provider());
         let propagates = telemetry.inner.pipeline.settings.propagates;
-        opentelemetry::global::set_text_map_propagator(door.propagator(propagates));
+        // It logs that it was set, which is no news to who installs.
+        dispatcher::with_default(&Dispatch::none(), || {
+            opentelemetry::global::set_tracer_provider(door.tracer_provider());
+            opentelemetry::global::set_meter_provider(door.meter_provider());
+            opentelemetry::global::set_text_map_propagator(door.propagator(propagates));
+        });
     }
     // Last, since it stays.
     errors::install_hook(telemetry.inner.pipeline);
