@@ -67,12 +67,17 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     if with_opentelemetry {
         let door = telemetry.opentelemetry();
         let propagates = telemetry.inner.pipeline.settings.propagates;
-        // It logs that it was set, which is no news to who installs.
-        dispatcher::with_default(&Dispatch::none(), || {
+        let set = || {
             opentelemetry::global::set_tracer_provider(door.tracer_provider());
             opentelemetry::global::set_meter_provider(door.meter_provider());
             opentelemetry::global::set_text_map_propagator(door.propagator(propagates));
-        });
+        };
+        match with_subscriber {
+            // It logs that it was set, which is no news to who installs.
+            true => dispatcher::with_default(&Dispatch::none(), set),
+            // A dispatcher for a scope would be taken for one of somebody's.
+            false => set(),
+        }
     }
     // Last, since it stays.
     errors::install_hook(telemetry.inner.pipeline);
