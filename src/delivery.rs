@@ -57,20 +57,23 @@ pub(crate) trait Stage: Send + 'static {
 
 /// Metrics, which are read when it is time and not handed off.
 pub(crate) trait Push: Send + 'static {
-    /// The body of the next request. After one that was not delivered, deltas are the same bytes
-    /// again.
-    fn request(&mut self) -> Vec<u8>;
+    /// The bodies of the next push, none of them larger than `most_bytes` where that can be. Deltas
+    /// that were not delivered come first, as the same numbers over the same interval; cut smaller
+    /// when they were too large.
+    fn requests(&mut self, most_bytes: usize) -> Vec<Vec<u8>>;
 
-    /// What became of the last request.
-    fn concluded(&mut self, conclusion: Conclusion);
+    /// What became of the requests of the last push, in their order.
+    fn concluded(&mut self, conclusions: &[Conclusion]);
 }
 
-/// The end of a push.
+/// The end of one request of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conclusion {
     Delivered,
     /// Certainly not taken: what it said is still to be said.
     NotDelivered,
+    /// As `NotDelivered`, until it is said in smaller requests.
+    TooLarge,
     /// Not taken, and never to be: what it said is lost.
     Refused,
     /// Perhaps taken: to say it again might count twice.
@@ -94,10 +97,18 @@ pub(crate) enum Answer {
         rejected: u64,
         message: Option<String>,
     },
-    /// Not taken, and it never will be: the request is not one that the destination accepts.
-    Refused { reason: String },
+    /// Not taken: something in the request is not acceptable, perhaps one record only (HTTP 400,
+    /// 422; gRPC `INVALID_ARGUMENT`).
+    Malformed { reason: String },
     /// Not taken: the request is larger than the destination accepts.
     TooLarge { reason: String },
+    /// Not taken, and it never will be (HTTP 500, for one).
+    Refused { reason: String },
+    /// Nothing is taken there before somebody changes credentials or address (HTTP 401, 403, 404,
+    /// redirects; gRPC `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNIMPLEMENTED`).
+    Denied { reason: String },
+    /// Not taken: there was no connection, so that nobody was burdened by the attempt.
+    Unreachable { reason: String },
     /// Not taken. To be tried again, not before `after` where the destination says when.
     Unavailable {
         after: Option<Duration>,

@@ -75,6 +75,7 @@ pub mod export;
 pub mod ids;
 mod instrumentation;
 pub mod metrics;
+mod mutation;
 mod pipeline;
 mod records;
 mod redaction;
@@ -82,6 +83,7 @@ pub mod resource;
 mod semconv;
 pub mod snapshot;
 mod stack;
+mod sync;
 pub mod telemetry;
 mod worker;
 

@@ -137,7 +137,11 @@ impl Outlet {
         let Some(row) = self.ledger.row(Signal::Metrics) else {
             return;
         };
-        let freeze = || lock(&self.push).as_mut().map(|push| push.request());
+        let freeze = || {
+            let mut push = lock(&self.push);
+            let bodies = push.as_mut().map(|push| push.requests(usize::MAX));
+            bodies.and_then(|bodies| bodies.into_iter().next())
+        };
         let frozen = catch_unwind(AssertUnwindSafe(freeze));
         if let Ok(None) = frozen {
             return;
@@ -175,7 +179,7 @@ impl Outlet {
         self.conclude(session.line, row, sent, 1);
         let conclude = || {
             if let Some(push) = lock(&self.push).as_mut() {
-                push.concluded(conclusion);
+                push.concluded(&[conclusion]);
             }
         };
         // An error: a bug of ours, which the next push may not share.
@@ -223,7 +227,9 @@ impl Outlet {
                     }
                     return Sent::Accepted { rejected };
                 }
-                Answer::Refused { reason } => {
+                Answer::Refused { reason }
+                | Answer::Malformed { reason }
+                | Answer::Denied { reason } => {
                     self.tell(line, &reason);
                     return Sent::Dropped(Reason::NonRetryable);
                 }
@@ -237,6 +243,7 @@ impl Outlet {
                     return Sent::Ambiguous;
                 }
                 Answer::Unavailable { after, reason } => (reason, after),
+                Answer::Unreachable { reason } => (reason, None),
             };
             lock(&line.breaker).failed(now, after);
             self.tell(line, &reason);

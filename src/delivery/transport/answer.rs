@@ -290,6 +290,9 @@ mod tests {
         let kind = |status| match answer(&heard(status, &[], b"")) {
             Answer::Accepted { .. } => "accepted",
             Answer::Refused { .. } => "refused",
+            Answer::Malformed { .. } => "malformed",
+            Answer::Denied { .. } => "denied",
+            Answer::Unreachable { .. } => "unreachable",
             Answer::TooLarge { .. } => "too large",
             Answer::Unavailable { .. } => "unavailable",
             Answer::Unanswered { .. } => "unanswered",

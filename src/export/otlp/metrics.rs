@@ -173,24 +173,27 @@ impl MetricsPush {
 }
 
 impl Push for MetricsPush {
-    fn request(&mut self) -> Vec<u8> {
+    fn requests(&mut self, _: usize) -> Vec<Vec<u8>> {
         if let Some(frozen) = self.cursor.frozen() {
-            return frozen.to_vec();
+            return vec![frozen.to_vec()];
         }
         let request = self.read();
         if self.temporality != Temporality::Cumulative {
             self.cursor.freeze(&request);
         }
         self.renew_unscraped_exemplars();
-        request
+        vec![request]
     }
 
-    fn concluded(&mut self, conclusion: Conclusion) {
+    fn concluded(&mut self, conclusions: &[Conclusion]) {
+        let Some(conclusion) = conclusions.first() else {
+            return;
+        };
         match conclusion {
             Conclusion::Delivered | Conclusion::Refused | Conclusion::Ambiguous => {
                 self.cursor.advance();
             }
-            Conclusion::NotDelivered => {}
+            Conclusion::NotDelivered | Conclusion::TooLarge => {}
         }
     }
 }

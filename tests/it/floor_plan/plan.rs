@@ -30,6 +30,8 @@ pub(crate) const PLAN: Plan = Plan {
             "semconv",
             "redaction",
             "stack",
+            "sync",
+            "mutation",
         ],
         &["metrics", "records", "worker"],
         &["delivery", "catalog", "snapshot", "shared_state"],

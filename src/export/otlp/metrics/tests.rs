@@ -153,7 +153,12 @@ fn record_some_of_everything(registry: &Registry) {
 fn a_cumulative_push_says_what_the_snapshot_says() {
     let setting = Setting::new();
     record_some_of_everything(setting.registry);
-    let metrics = decoded(&setting.push(Temporality::Cumulative).request());
+    let metrics = decoded(
+        &setting
+            .push(Temporality::Cumulative)
+            .requests(usize::MAX)
+            .remove(0),
+    );
     let expected = totals_of_the_snapshot(&Snapshot::of(setting.registry));
     assert_eq!(totals(&metrics), expected);
     assert_eq!(expected.len(), 7);
@@ -163,7 +168,12 @@ fn a_cumulative_push_says_what_the_snapshot_says() {
 fn names_units_and_kinds_are_the_declared_ones() {
     let setting = Setting::new();
     record_some_of_everything(setting.registry);
-    let metrics = decoded(&setting.push(Temporality::Cumulative).request());
+    let metrics = decoded(
+        &setting
+            .push(Temporality::Cumulative)
+            .requests(usize::MAX)
+            .remove(0),
+    );
     let placed = named(&metrics, "orders.placed").unwrap();
     assert_eq!(
         (&*placed.unit, &*placed.description),
@@ -206,7 +216,12 @@ fn a_histograms_point_is_whole() {
     let below_zero = Descriptor::histogram("drift", Unit::NONE, "").with_edges(&[-1.0]);
     setting.registry.histogram(&below_zero).with(&[]);
     setting.hands.advance(Duration::from_secs(60));
-    let metrics = decoded(&setting.push(Temporality::Delta).request());
+    let metrics = decoded(
+        &setting
+            .push(Temporality::Delta)
+            .requests(usize::MAX)
+            .remove(0),
+    );
     let second = |second: u64| second * 1_000_000_000;
     let status = KeyValue {
         key: "http.response.status_code".to_owned(),
@@ -245,7 +260,12 @@ fn a_histograms_point_is_whole() {
     };
     assert_eq!(metrics, [expected]);
 
-    let metrics = decoded(&setting.push(Temporality::Cumulative).request());
+    let metrics = decoded(
+        &setting
+            .push(Temporality::Cumulative)
+            .requests(usize::MAX)
+            .remove(0),
+    );
     match &named(&metrics, "drift").unwrap().data {
         Some(Data::Histogram(drift)) => {
             assert_eq!(drift.data_points[0].sum, None, "values may be negative");
@@ -259,7 +279,7 @@ fn a_preference_says_which_instruments_have_deltas() {
     let deltas = |temporality| {
         let setting = Setting::new();
         record_some_of_everything(setting.registry);
-        let metrics = decoded(&setting.push(temporality).request());
+        let metrics = decoded(&setting.push(temporality).requests(usize::MAX).remove(0));
         let is_delta = |metric: &Metric| match metric.data.as_ref().unwrap() {
             Data::Sum(sum) => sum.aggregation_temporality == 1,
             Data::Histogram(histogram) => histogram.aggregation_temporality == 1,
@@ -292,16 +312,23 @@ fn a_delta_that_was_not_delivered_comes_again_and_the_next_begins_where_it_ended
     };
     placed.add(1);
     setting.hands.advance(Duration::from_secs(10));
-    let first = push.request();
+    let first = push.requests(usize::MAX).remove(0);
     assert_eq!(point(&first), Some((1.0, 1_000, 1_010)));
-    push.concluded(Conclusion::NotDelivered);
+    push.concluded(&[Conclusion::NotDelivered]);
     placed.add(2);
     setting.hands.advance(Duration::from_secs(10));
-    assert_eq!(push.request(), first);
-    push.concluded(Conclusion::Delivered);
-    assert_eq!(point(&push.request()), Some((2.0, 1_010, 1_020)));
-    push.concluded(Conclusion::Ambiguous);
-    assert_eq!(point(&push.request()), None, "nothing came since");
+    assert_eq!(push.requests(usize::MAX).remove(0), first);
+    push.concluded(&[Conclusion::Delivered]);
+    assert_eq!(
+        point(&push.requests(usize::MAX).remove(0)),
+        Some((2.0, 1_010, 1_020))
+    );
+    push.concluded(&[Conclusion::Ambiguous]);
+    assert_eq!(
+        point(&push.requests(usize::MAX).remove(0)),
+        None,
+        "nothing came since"
+    );
 }
 
 #[test]
@@ -309,7 +336,12 @@ fn a_clock_set_back_makes_no_interval_that_ends_before_it_begins() {
     let setting = Setting::new();
     setting.registry.up_down_counter(&OPEN).with(&[]).add(1);
     setting.hands.set_wall(SystemTime::UNIX_EPOCH);
-    let metrics = decoded(&setting.push(Temporality::Delta).request());
+    let metrics = decoded(
+        &setting
+            .push(Temporality::Delta)
+            .requests(usize::MAX)
+            .remove(0),
+    );
     match &metrics[0].data {
         Some(Data::Sum(sum)) => {
             let point = &sum.data_points[0];
@@ -352,7 +384,7 @@ fn a_push_takes_no_exemplar_from_a_scraper_and_renews_them_where_there_is_none()
         if scraped {
             setting.registry.renew_exemplars();
         }
-        exemplar_of(&decoded(&push.request()))
+        exemplar_of(&decoded(&push.requests(usize::MAX).remove(0)))
     };
     assert_eq!(seen(9, true), Some(9.0));
     assert_eq!(seen(3, true), Some(3.0), "the scraper had the other");
@@ -394,8 +426,8 @@ proptest! {
         let mut push = setting.push(Temporality::Delta);
         let (mut told, mut observed) = (Totals::new(), 0.0);
         let mut conclude = |push: &mut MetricsPush, conclusion| {
-            let body = push.request();
-            push.concluded(conclusion);
+            let body = push.requests(usize::MAX).remove(0);
+            push.concluded(&[conclusion]);
             // An ambiguous push is taken for delivered, here and there.
             if conclusion != Conclusion::NotDelivered {
                 for (series, (buckets, sum)) in totals(&decoded(&body)) {
@@ -441,7 +473,9 @@ fn deltas_add_up_while_other_threads_record() {
     let mut push = setting.push(Temporality::Delta);
     let (mut count, mut buckets, mut sum) = (0.0, 0, 0.0);
     let mut tell = || {
-        for ((name, _), (in_buckets, more)) in totals(&decoded(&push.request())) {
+        for ((name, _), (in_buckets, more)) in
+            totals(&decoded(&push.requests(usize::MAX).remove(0)))
+        {
             match &*name {
                 "wait" => {
                     buckets += in_buckets.iter().sum::<u64>();
@@ -450,7 +484,7 @@ fn deltas_add_up_while_other_threads_record() {
                 _ => count += more,
             }
         }
-        push.concluded(Conclusion::Delivered);
+        push.concluded(&[Conclusion::Delivered]);
     };
     std::thread::scope(|scope| {
         let recorders = [0, 1].map(|_| {
@@ -500,10 +534,10 @@ fn price_of_a_thousand_histograms() {
                 series.record_duration(Duration::from_millis(round), None);
             }
             let before = clock.now();
-            let body = push.request();
+            let body = push.requests(usize::MAX).remove(0);
             let took = clock.now() - before;
             (least, all) = (least.min(took), all + took);
-            push.concluded(Conclusion::Delivered);
+            push.concluded(&[Conclusion::Delivered]);
             assert!(body.len() > 1_000 * 15 * 8);
         }
         eprintln!(
