@@ -2,26 +2,34 @@
 //! became of it.
 //!
 //! ```text
-//! source ─→ Handoff (sharded) ─→ stages ─┬─→ Queue of one destination ─→ Transport ─→ its answer
-//!                                        └─→ Queue of another …
+//! source ─→ Handoff (sharded) ─→ stages ─┬─→ Custody of one destination ─→ Transport ─→ its answer
+//!                                        └─→ Custody of another …
 //! ```
+//!
+//! A destination's [`Custody`](custody::Custody) holds what it is to have and counts what became of
+//! it, under one lock; its [`Outlet`] sends, a task for each signal; an
+//! [`Endpoint`](endpoint::Endpoint) knows whether it is asked just now, for all signals that go
+//! there. What is given up leaves the custody in one place, `State::forget`: that is where a disk
+//! spool will stand.
 
 mod breaker;
+mod custody;
+mod endpoint;
 mod handoff;
 mod intake;
 mod ledger;
+mod losses;
 mod outlet;
-mod queue;
 pub(crate) mod transport;
 
 pub use ledger::{LedgerRow, Reason};
 pub use transport::{Compression, Protocol};
 pub(crate) use transport::{Endpoint, Tls};
 pub(crate) use {
+    custody::{Batching, Bounds},
     handoff::Handoff,
     intake::Delivery,
     outlet::{Outlet, Parts},
-    queue::{Batching, Bounds},
 };
 
 use crate::{

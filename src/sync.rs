@@ -1,8 +1,11 @@
 //! Locks and atomics of what hands records over and accounts for them: the standard library's. The
 //! model checker compiles the same rooms over its own (`tests/model`).
 
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+pub(crate) use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    thread::yield_now,
+};
 
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 }

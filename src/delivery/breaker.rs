@@ -1,37 +1,129 @@
-//! How long a destination is left alone after it failed: longer each time, never all at once.
+//! How long an endpoint is left alone after it failed: longer each time, never all at once, and
+//! with one request to find out whether it is back.
 
+use crate::mutation::{self, Mutation};
 use std::time::{Duration, Instant};
 
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(30);
+/// What kind of failure it was, by what another attempt costs whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nobody was there: to ask again costs one packet, so it is done often.
+    Unreachable,
+    /// Somebody was there, and may have asked for time.
+    Unavailable { after: Option<Duration> },
+    /// Somebody has to change something first.
+    Denied,
+}
 
-/// One for a destination: its signals share what is known of it.
+impl Failure {
+    /// The first pause, and the longest.
+    fn pauses(self) -> (Duration, Duration) {
+        match self {
+            Self::Unreachable => (Duration::from_millis(200), Duration::from_secs(1)),
+            Self::Unavailable { .. } => (Duration::from_millis(500), Duration::from_secs(30)),
+            Self::Denied => (Duration::from_secs(5), Duration::from_secs(300)),
+        }
+    }
+}
+
+/// Whether a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Go,
+    /// Not before so long.
+    After(Duration),
+    /// Not before the one that finds out has come back.
+    AfterProbe,
+}
+
+/// One for an endpoint: the signals that go there share what is known of it.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
+    state: State,
     failures: u32,
-    closed_from: Option<Instant>,
+    failing_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Closed,
+    Open {
+        since: Instant,
+        until: Instant,
+    },
+    Probing,
 }
 
 impl Breaker {
-    /// How long to wait before the next attempt; `None`: not at all.
-    pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
-        let left = self.closed_from?.saturating_duration_since(now);
-        (!left.is_zero()).then_some(left)
+    pub(super) fn admit(&self, now: Instant) -> Admission {
+        match self.state {
+            State::Closed => Admission::Go,
+            State::Open { until, .. } => match until.saturating_duration_since(now) {
+                Duration::ZERO => Admission::Go,
+                left => Admission::After(left),
+            },
+            State::Probing => Admission::AfterProbe,
+        }
     }
 
-    pub(super) fn succeeded(&mut self) {
+    /// A request goes that was admitted.
+    pub(super) fn begin(&mut self) {
+        if matches!(self.state, State::Open { .. }) {
+            self.state = State::Probing;
+        }
+    }
+
+    /// The answer to a request that began at `began` was one of an endpoint that is well. How long
+    /// it had failed, if it had.
+    pub(super) fn succeeded(&mut self, began: Instant, now: Instant) -> Option<Duration> {
+        if let State::Open { since, .. } = self.state
+            && began <= since
+        {
+            // It went before the failure came: what the failure asked for stands.
+            return None;
+        }
+        let failing_since = self.failing_since;
         *self = Self::default();
+        failing_since.map(|since| now.saturating_duration_since(since))
     }
 
-    /// `after` is what the destination asked for, which is never undercut.
-    pub(super) fn failed(&mut self, now: Instant, after: Option<Duration>) {
-        let doubled = FIRST
+    /// The request that began at `began` failed. What the endpoint asked for is never undercut.
+    pub(super) fn failed(&mut self, failure: Failure, began: Instant, now: Instant) {
+        let asked = match failure {
+            Failure::Unavailable { after } => after.unwrap_or_default(),
+            Failure::Unreachable | Failure::Denied => Duration::ZERO,
+        };
+        if let State::Open { since, until } = &mut self.state
+            && began <= *since
+        {
+            // One of several that were under way when the first failed: one failure.
+            *until = (*until).max(now + asked);
+            return;
+        }
+        let (first, longest) = failure.pauses();
+        let doubled = first
             .saturating_mul(1 << self.failures.min(10))
-            .min(LONGEST);
+            .min(longest);
         self.failures += 1;
+        self.failing_since.get_or_insert(began);
         // Between half and the whole, so that a fleet does not come back in step.
-        let jittered = doubled.mul_f64(0.5 + fastrand::f64() / 2.0);
-        self.closed_from = Some(now + after.unwrap_or_default().max(jittered));
+        let mut pause = doubled.mul_f64(0.5 + fastrand::f64() / 2.0).max(asked);
+        if mutation::is_on(Mutation::NoPauses) {
+            pause = Duration::from_millis(1);
+        }
+        self.state = State::Open {
+            since: now,
+            until: now + pause,
+        };
+    }
+
+    /// The request that was to find out ended without an answer of any kind.
+    pub(super) fn forget_probe(&mut self, now: Instant) {
+        if matches!(self.state, State::Probing) {
+            let failure = Failure::Unavailable { after: None };
+            self.failed(failure, now, now);
+        }
     }
 }
 
@@ -40,24 +132,67 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    #[test]
-    fn pauses_grow_to_half_a_minute_and_end_with_a_success() {
-        let (mut breaker, now) = (Breaker::default(), Clock::system().now());
-        assert_eq!(breaker.pause(now), None);
-        let mut longest = Duration::ZERO;
-        for _ in 0..20 {
-            breaker.failed(now, None);
-            longest = longest.max(breaker.pause(now).unwrap());
+    const BUSY: Failure = Failure::Unavailable { after: None };
+
+    fn pause(breaker: &Breaker, now: Instant) -> Duration {
+        match breaker.admit(now) {
+            Admission::After(pause) => pause,
+            other => panic!("{other:?}"),
         }
-        assert!((LONGEST / 2..=LONGEST).contains(&longest), "{longest:?}");
-        breaker.succeeded();
-        assert_eq!(breaker.pause(now), None);
+    }
+
+    /// Fails once more, as the probe.
+    fn fail(breaker: &mut Breaker, failure: Failure, now: Instant) {
+        breaker.begin();
+        breaker.failed(failure, now, now);
     }
 
     #[test]
-    fn what_the_destination_asks_for_is_never_undercut() {
+    fn pauses_grow_to_what_the_kind_of_failure_bears_and_end_with_a_success() {
+        for (failure, longest) in [
+            (Failure::Unreachable, 1),
+            (BUSY, 30),
+            (Failure::Denied, 300),
+        ] {
+            let (mut breaker, now) = (Breaker::default(), Clock::system().now());
+            assert_eq!(breaker.admit(now), Admission::Go);
+            let longest = Duration::from_secs(longest);
+            let mut seen = Duration::ZERO;
+            for _ in 0..20 {
+                fail(&mut breaker, failure, now);
+                seen = seen.max(pause(&breaker, now));
+            }
+            assert!((longest / 2..=longest).contains(&seen), "{seen:?}");
+            let later = now + longest;
+            breaker.begin();
+            assert_eq!(breaker.succeeded(later, later), Some(longest));
+            assert_eq!(breaker.admit(now), Admission::Go);
+        }
+    }
+
+    #[test]
+    fn what_the_endpoint_asks_for_is_never_undercut() {
         let (mut breaker, now) = (Breaker::default(), Clock::system().now());
-        breaker.failed(now, Some(Duration::from_secs(120)));
-        assert!(breaker.pause(now).unwrap() >= Duration::from_secs(120));
+        let after = Some(Duration::from_secs(120));
+        let earlier = now - Duration::from_secs(1);
+        breaker.failed(Failure::Unavailable { after }, earlier, now);
+        assert!(pause(&breaker, now) >= Duration::from_secs(120));
+        // Others that were under way: one is answered well, one badly.
+        assert_eq!(breaker.succeeded(earlier, now), None);
+        breaker.failed(BUSY, earlier, now);
+        assert!(pause(&breaker, now) >= Duration::from_secs(120));
+        assert_eq!(breaker.failures, 1);
+    }
+
+    #[test]
+    fn one_request_finds_out_and_the_others_wait_for_it() {
+        let (mut breaker, now) = (Breaker::default(), Clock::system().now());
+        fail(&mut breaker, BUSY, now);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(breaker.admit(later), Admission::Go);
+        breaker.begin();
+        assert_eq!(breaker.admit(later), Admission::AfterProbe);
+        breaker.forget_probe(later);
+        assert!(pause(&breaker, later) > Duration::ZERO);
     }
 }

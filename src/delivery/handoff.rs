@@ -1,16 +1,18 @@
 //! Where sources leave their records: a lock for a few nanoseconds, no allocation once the memory
 //! is there, and never a wait for anything but another thread's copy.
 
-use crate::records::{Priority, Record, Signal};
-use crossbeam_utils::CachePadded;
-use std::{
-    mem,
+use super::ledger::Reason;
+use crate::{
+    mutation::{self, Mutation},
+    records::{Priority, Record, Signal},
     sync::{
         Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        yield_now,
     },
-    thread,
 };
+use crossbeam_utils::CachePadded;
+use std::{mem, sync::atomic::AtomicUsize, thread};
 use tokio::sync::Notify;
 
 const MOST_SHARDS: usize = 8;
@@ -31,8 +33,8 @@ pub(crate) struct Handoff {
     /// Those of each signal that found no shard free.
     found_none_free: [AtomicU64; Signal::ALL.len()],
     filled: Notify,
-    /// By signal: taken out, and not yet with every destination.
-    staged: [AtomicU64; Signal::ALL.len()],
+    /// The worker looks again in a while, unless it is woken.
+    is_asleep: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -59,15 +61,32 @@ pub(crate) struct Counts {
     pub(crate) queue_full: u64,
     /// Dropped because the telemetry was shut down.
     pub(crate) after_shutdown: u64,
-    /// Still there.
-    pub(crate) held: u64,
+}
+
+impl Counts {
+    /// What was dropped at the hand-off, by reason.
+    pub(super) fn dropped(&self) -> [(Reason, u64); 2] {
+        [
+            (Reason::QueueFull, self.queue_full),
+            (Reason::AfterShutdown, self.after_shutdown),
+        ]
+    }
+
+    /// What was let in.
+    pub(super) fn passed(&self) -> u64 {
+        let dropped: u64 = self.dropped().iter().map(|(_, count)| count).sum();
+        self.accepted.saturating_sub(dropped)
+    }
 }
 
 impl Handoff {
     /// Holds at most `bytes`; of records of the other signals none are to be built.
     pub(crate) fn new(bytes: usize, wanted: &[Signal]) -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
-        let shards = (2 * cores).min(MOST_SHARDS);
+        Self::with_shards((2 * cores).min(MOST_SHARDS), bytes, wanted)
+    }
+
+    pub(super) fn with_shards(shards: usize, bytes: usize, wanted: &[Signal]) -> Self {
         Self {
             shards: (0..shards).map(|_| CachePadded::default()).collect(),
             shard_bytes: bytes / shards,
@@ -75,7 +94,7 @@ impl Handoff {
             is_closed: AtomicBool::new(false),
             found_none_free: Default::default(),
             filled: Notify::new(),
-            staged: Default::default(),
+            is_asleep: AtomicBool::new(false),
         }
     }
 
@@ -87,12 +106,25 @@ impl Handoff {
     }
 
     /// Leaves a record; one that finds no room, or comes after the end, is counted.
+    ///
+    /// No call to the system: who finds its shard taken takes another, and the worker is woken only
+    /// from its longer sleep.
     #[inline]
     pub(crate) fn offer(&self, record: Record, fields: &[u8]) {
-        let shard = &self.shards[shard_of_this_thread() % self.shards.len()];
-        let is_enough = self.leave(&mut lock(shard), record, fields);
-        // After the lock: to wake the worker is a call to the system.
-        if is_enough {
+        let mine = shard_of_this_thread();
+        if mutation::is_on(Mutation::WaitsForRoom) {
+            while lock(self.shard(mine)).held.bytes() > self.shard_bytes / 2 {
+                self.wake();
+                yield_now();
+            }
+        }
+        // None free: as many threads lost the processor amid a copy. Then one waits.
+        let mut shard = self
+            .free_shard(mine)
+            .unwrap_or_else(|| lock(self.shard(mine)));
+        let is_enough = self.leave(&mut shard, record, fields);
+        drop(shard);
+        if is_enough && self.is_asleep.swap(false, Ordering::Relaxed) {
             self.filled.notify_one();
         }
     }
@@ -105,15 +137,11 @@ impl Handoff {
         // then it may have this one.
         const ROUNDS: usize = 16;
         let mine = shard_of_this_thread();
-        let free = (0..ROUNDS * self.shards.len()).find_map(|next| {
-            if next > 0 && next % self.shards.len() == 0 {
-                thread::yield_now();
+        let free = (0..ROUNDS).find_map(|round| {
+            if round > 0 {
+                yield_now();
             }
-            match self.shards[mine.wrapping_add(next) % self.shards.len()].try_lock() {
-                Ok(shard) => Some(shard),
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            }
+            self.free_shard(mine)
         });
         match free {
             Some(mut shard) => {
@@ -128,12 +156,29 @@ impl Handoff {
         }
     }
 
+    /// The first that nobody holds, beginning with `mine`.
+    #[inline]
+    fn free_shard(&self, mine: usize) -> Option<MutexGuard<'_, Shard>> {
+        (0..self.shards.len()).find_map(|next| {
+            match self.shard(mine.wrapping_add(next)).try_lock() {
+                Ok(shard) => Some(shard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            }
+        })
+    }
+
+    #[inline]
+    fn shard(&self, number: usize) -> &Mutex<Shard> {
+        &self.shards[number % self.shards.len()]
+    }
+
     /// Whether the worker is to be woken.
     fn leave(&self, shard: &mut Shard, record: Record, fields: &[u8]) -> bool {
         let counts = &mut shard.offered[record.signal() as usize];
         counts.accepted += 1;
         if self.is_closed.load(Ordering::Relaxed) {
-            counts.after_shutdown += 1;
+            counts.after_shutdown += u64::from(!mutation::is_on(Mutation::SilentAfterShutdown));
             return false;
         }
         let before = shard.held.bytes();
@@ -149,7 +194,6 @@ impl Handoff {
             counts.queue_full += 1;
             return false;
         }
-        counts.held += 1;
         shard.held.boxed_bytes += record.boxed_bytes();
         shard.held.fields.extend_from_slice(fields);
         let end = shard.held.fields.len();
@@ -158,8 +202,9 @@ impl Handoff {
         before < enough && after >= enough
     }
 
-    /// Ends when a shard holds so much that the worker should come.
+    /// Ends when the worker is to come before its time.
     pub(super) async fn filled(&self) {
+        self.is_asleep.store(true, Ordering::Relaxed);
         self.filled.notified().await;
     }
 
@@ -168,36 +213,20 @@ impl Handoff {
         self.filled.notify_one();
     }
 
-    /// Hands over what lies in each shard in turn. `taken` may be empty memory to use again.
-    pub(super) fn take(&self, taken: &mut Held, mut each: impl FnMut(&mut Held)) {
+    /// Hands over what lies in each shard in turn, and says whether one was so full that it is to
+    /// be looked after soon. `taken` may be empty memory to use again.
+    pub(super) fn take(&self, taken: &mut Held, mut each: impl FnMut(&mut Held)) -> bool {
+        let mut was_full = false;
         for shard in &self.shards {
             taken.clear();
-            let mut staged = [0; Signal::ALL.len()];
-            {
-                let mut shard = lock(shard);
-                mem::swap(&mut shard.held, taken);
-                for (counts, staged) in shard.offered.iter_mut().zip(&mut staged) {
-                    *staged = mem::take(&mut counts.held);
-                }
-                // Within the lock, so that no reader finds them in neither place.
-                self.stage(staged, AtomicU64::fetch_add);
-            }
+            mem::swap(&mut lock_patiently(shard).held, taken);
+            was_full |= taken.bytes() > self.shard_bytes / 16;
             if !taken.records.is_empty() {
                 each(taken);
             }
-            self.stage(staged, AtomicU64::fetch_sub);
         }
         taken.clear();
-    }
-
-    fn stage(
-        &self,
-        records: [u64; Signal::ALL.len()],
-        count: fn(&AtomicU64, u64, Ordering) -> u64,
-    ) {
-        for (staged, records) in self.staged.iter().zip(records) {
-            count(staged, records, Ordering::SeqCst);
-        }
+        was_full
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -215,16 +244,14 @@ impl Handoff {
         let before = Counts {
             accepted: found_none_free,
             queue_full: found_none_free,
-            held: self.staged[signal as usize].load(Ordering::SeqCst),
             ..Counts::default()
         };
         self.shards.iter().fold(before, |sum, shard| {
-            let counts = lock(shard).offered[signal as usize];
+            let counts = lock_patiently(shard).offered[signal as usize];
             Counts {
                 accepted: sum.accepted + counts.accepted,
                 queue_full: sum.queue_full + counts.queue_full,
                 after_shutdown: sum.after_shutdown + counts.after_shutdown,
-                held: sum.held + counts.held,
             }
         })
     }
@@ -287,6 +314,19 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// For who is not recording: who waits for a lock makes its holder call the system to pass it on.
+fn lock_patiently(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    const ROUNDS: usize = 64;
+    for _ in 0..ROUNDS {
+        match shard.try_lock() {
+            Ok(shard) => return shard,
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => yield_now(),
+        }
+    }
+    lock(shard)
+}
+
 /// Threads take shards in turn, so that few share one.
 #[inline]
 fn shard_of_this_thread() -> usize {
@@ -323,7 +363,7 @@ mod tests {
         assert!(offer());
         drop(taken);
         let counts = handoff.counts(Signal::Logs);
-        let counts = (counts.accepted, counts.queue_full, counts.held);
-        assert_eq!(counts, (2, 1, 1));
+        assert_eq!((counts.accepted, counts.queue_full), (2, 1));
+        assert_eq!(handoff.drain().len(), 1);
     }
 }

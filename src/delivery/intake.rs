@@ -3,11 +3,13 @@
 use super::{
     Entry, LedgerRow, Stage,
     handoff::Held,
+    losses::Losses,
     outlet::{Orders, Outlet},
 };
 use crate::{
     clock::Clock,
     delivery::Handoff,
+    mutation::{self, Mutation},
     records::{Fields, Limits, Record, Signal},
 };
 use std::{
@@ -20,6 +22,8 @@ use tokio::{sync::watch, time};
 
 /// How often the worker looks when nothing calls it.
 const TICK: Duration = Duration::from_millis(200);
+/// And when much comes: nobody has to call it then.
+const SHORT_TICK: Duration = Duration::from_millis(5);
 
 /// All destinations of one telemetry, and what leads to them.
 pub(crate) struct Delivery {
@@ -92,12 +96,14 @@ impl Delivery {
     /// The tenant that empties the hand-off, until it is told to stop and has emptied it for the
     /// last time.
     pub(crate) async fn run_intake(&self, mut stop: watch::Receiver<bool>) {
+        let mut losses = Losses::default();
         loop {
             let (is_last, asked) = (*stop.borrow(), *self.asked.borrow());
             if is_last {
                 self.handoff.close();
             }
-            self.empty();
+            let was_full = self.empty();
+            losses.tell(|| self.rows(), self.clock.now());
             self.emptied.send_replace(asked);
             if is_last {
                 self.is_last.send_replace(true);
@@ -107,9 +113,16 @@ impl Delivery {
             if *flushes.borrow_and_update() > asked {
                 continue;
             }
+            let woken = async {
+                match was_full {
+                    true => time::sleep(SHORT_TICK).await,
+                    false => {
+                        let _ = time::timeout(TICK, self.handoff.filled()).await;
+                    }
+                }
+            };
             tokio::select! {
-                () = self.handoff.filled() => {}
-                () = time::sleep(TICK) => {}
+                () = woken => {}
                 _ = flushes.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
@@ -149,15 +162,19 @@ impl Delivery {
         }
         // Held by the worker, which then counts what it has in hand: it is not waited for.
         if let Ok(work) = self.work.try_lock() {
-            self.empty_into(work);
+            self.empty_with(work);
         }
     }
 
-    fn empty(&self) {
-        self.empty_into(self.work());
+    /// Whether so much had come that it is to be done again soon.
+    fn empty(&self) -> bool {
+        if mutation::is_on(Mutation::SharedFate) && self.outlets.iter().any(|o| o.is_paused()) {
+            return false;
+        }
+        self.empty_with(self.work.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn empty_into(&self, mut work: MutexGuard<'_, Work>) {
+    fn empty_with(&self, mut work: MutexGuard<'_, Work>) -> bool {
         let Work {
             stages,
             taken,
@@ -167,7 +184,7 @@ impl Delivery {
         let anchor = self.clock.anchor();
         let now = self.clock.now();
         let mut has_any = false;
-        self.handoff.take(taken, |held| {
+        let was_full = self.handoff.take(taken, |held| {
             has_any = true;
             for (record, fields) in held.iter() {
                 let fields = match self.handoff.is_closed() && self.are_closed() {
@@ -188,14 +205,11 @@ impl Delivery {
         if has_any {
             self.outlets.iter().for_each(|outlet| outlet.announce());
         }
+        was_full
     }
 
     fn are_closed(&self) -> bool {
         self.outlets.iter().all(|outlet| outlet.is_closed())
-    }
-
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -614,10 +628,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_up_what_comes_and_counts_it() {
+    fn a_full_queue_gives_up_the_oldest_and_counts_it() {
         let backend = Backend::that(|_| None);
         let bounds = Bounds {
-            bytes: 20,
+            // Of twenty records, each with where it ends.
+            bytes: 20 * 9,
             ..bounds(4)
         };
         let rig = Rig::new(backend, bounds);

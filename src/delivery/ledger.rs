@@ -1,11 +1,8 @@
 //! The ledger: of the records that a destination was to have, what became of each.
 
-use super::handoff::Handoff;
+use super::handoff::Counts;
 use crate::records::Signal;
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::fmt;
 
 /// Why a record was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,13 +24,15 @@ pub enum Reason {
     ExporterPanic,
     /// The disk took it not.
     WriteFailed,
+    /// It was recorded in a forked child, which has none of the telemetry's threads.
+    Fork,
     /// It came when the telemetry had been shut down.
     AfterShutdown,
 }
 
 impl Reason {
     /// In the order of a record's way.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::BytesFull,
         Self::TooLarge,
@@ -42,6 +41,7 @@ impl Reason {
         Self::Deadline,
         Self::ExporterPanic,
         Self::WriteFailed,
+        Self::Fork,
         Self::AfterShutdown,
     ];
 
@@ -56,6 +56,7 @@ impl Reason {
             Self::Deadline => "deadline",
             Self::ExporterPanic => "exporter_panic",
             Self::WriteFailed => "write_failed",
+            Self::Fork => "fork",
             Self::AfterShutdown => "after_shutdown",
         }
     }
@@ -67,99 +68,59 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What became of the records of one signal behind the hand-off.
-#[derive(Debug, Default)]
+/// What became of the records of one signal behind the hand-off. Kept under its destination's lock,
+/// so that it is never read amid a record's step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Row {
-    /// Of metrics, which do not come through the hand-off.
-    pub(super) pushed: AtomicU64,
-    pub(super) acknowledged: AtomicU64,
-    pub(super) rejected: AtomicU64,
-    pub(super) ambiguous: AtomicU64,
-    pub(super) queued: AtomicU64,
-    pub(super) in_flight: AtomicU64,
-    dropped: [AtomicU64; Reason::ALL.len()],
+    /// All that came out of the hand-off, and pushes of metrics, which do not come through it.
+    pub(super) received: u64,
+    pub(super) acknowledged: u64,
+    pub(super) rejected: u64,
+    pub(super) ambiguous: u64,
+    pub(super) queued: u64,
+    pub(super) in_flight: u64,
+    dropped: [u64; Reason::ALL.len()],
 }
 
 impl Row {
-    pub(super) fn drop(&self, reason: Reason, records: u64) {
-        add(&self.dropped[reason as usize], records);
+    pub(super) fn drop(&mut self, reason: Reason, records: u64) {
+        self.dropped[reason as usize] += records;
     }
 
-    fn read(&self, destination: &str, signal: Signal, handoff: &Handoff) -> LedgerRow {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let handed = handoff.counts(signal);
-        let mut dropped: Vec<_> = Reason::ALL
-            .iter()
-            .map(|reason| (*reason, read(&self.dropped[*reason as usize])))
-            .collect();
-        for (reason, count) in &mut dropped {
-            match reason {
-                Reason::QueueFull => *count += handed.queue_full,
-                Reason::AfterShutdown => *count += handed.after_shutdown,
-                _ => {}
-            }
+    /// With what the hand-off tells, which must have been read after the row: then all that the row
+    /// received is among what was accepted.
+    pub(super) fn read(mut self, destination: &str, signal: Signal, handed: Counts) -> LedgerRow {
+        for (reason, count) in handed.dropped() {
+            self.drop(reason, count);
         }
+        let has_come = match signal {
+            Signal::Metrics => 0,
+            Signal::Traces | Signal::Logs => handed.passed().saturating_sub(self.received),
+        };
         LedgerRow {
             destination: destination.to_owned(),
             signal: signal.name(),
-            accepted: handed.accepted + read(&self.pushed),
-            acknowledged: read(&self.acknowledged),
-            rejected: read(&self.rejected),
-            ambiguous: read(&self.ambiguous),
-            queued: handed.held + read(&self.queued),
-            in_flight: read(&self.in_flight),
+            accepted: match signal {
+                Signal::Metrics => self.received,
+                Signal::Traces | Signal::Logs => handed.accepted,
+            },
+            acknowledged: self.acknowledged,
+            rejected: self.rejected,
+            ambiguous: self.ambiguous,
+            queued: self.queued + has_come,
+            in_flight: self.in_flight,
             spooled: 0,
-            dropped,
+            dropped: Reason::ALL
+                .map(|reason| (reason, self.dropped[reason as usize]))
+                .to_vec(),
         }
-    }
-}
-
-pub(super) fn add(count: &AtomicU64, by: u64) {
-    count.fetch_add(by, Ordering::Relaxed);
-}
-
-pub(super) fn take_off(count: &AtomicU64, by: u64) {
-    count.fetch_sub(by, Ordering::Relaxed);
-}
-
-/// The rows of one destination.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    destination: String,
-    /// By [`Signal`]; `None`: not sent there.
-    rows: [Option<Row>; Signal::ALL.len()],
-}
-
-impl Ledger {
-    pub(super) fn new(destination: String, signals: &[Signal]) -> Self {
-        Self {
-            destination,
-            rows: Signal::ALL.map(|signal| signals.contains(&signal).then(Row::default)),
-        }
-    }
-
-    pub(super) fn destination(&self) -> &str {
-        &self.destination
-    }
-
-    /// `None`: the destination does not take this signal.
-    pub(super) fn row(&self, signal: Signal) -> Option<&Row> {
-        self.rows[signal as usize].as_ref()
-    }
-
-    pub(super) fn read(&self, handoff: &Handoff) -> impl Iterator<Item = LedgerRow> {
-        Signal::ALL.into_iter().filter_map(|signal| {
-            let row = self.row(signal)?;
-            Some(row.read(&self.destination, signal, handoff))
-        })
     }
 }
 
 /// What became of the records of one signal that one destination was to have.
 ///
-/// accepted = acknowledged + rejected + dropped + ambiguous + queued + in flight + spooled; while
-/// records are on their way the sum may lag behind for a moment, at rest the
-/// [`difference`](Self::difference) is 0.
+/// accepted = acknowledged + rejected + dropped + ambiguous + queued + in flight + spooled, at any
+/// moment: the [`difference`](Self::difference) is 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerRow {
     destination: String,
@@ -205,6 +166,13 @@ impl LedgerRow {
         self.dropped.iter().copied()
     }
 
+    /// Records given up for this reason.
+    pub fn dropped_for(&self, reason: Reason) -> u64 {
+        let mut dropped = self.dropped();
+        let of_reason = dropped.find(|(known, _)| *known == reason);
+        of_reason.map_or(0, |(_, count)| count)
+    }
+
     /// Records sent whose answer was lost.
     pub fn ambiguous(&self) -> u64 {
         self.ambiguous
@@ -225,7 +193,7 @@ impl LedgerRow {
         self.spooled
     }
 
-    /// What is accepted beyond what is accounted for. At rest 0.
+    /// What is accepted beyond what is accounted for: 0, or there is a bug.
     pub fn difference(&self) -> i64 {
         let dropped: u64 = self.dropped().map(|(_, count)| count).sum();
         let accounted = self.acknowledged

@@ -1,29 +1,33 @@
-//! One destination: what waits for it is sent by a task of its own for each signal, so that an
-//! endpoint that is away holds up its own signal alone.
+//! One destination: what is in its custody is sent by a task of its own for each signal, so that an
+//! endpoint that is away holds up its own signals alone.
 
-mod line;
-mod sending;
+mod attempts;
+mod batches;
+mod pushes;
 
 use super::{
     Encode, Entry, Push, Transport,
-    breaker::Breaker,
+    custody::{Bounds, Custody},
+    endpoint::Endpoint,
     handoff::Handoff,
-    ledger::{Ledger, LedgerRow, Reason, Row, add},
-    queue::{Bounds, Due, Queue},
+    ledger::{LedgerRow, Reason},
 };
 use crate::{clock::Clock, metrics::Histogram, records::Signal};
-use line::Line;
-use sending::Session;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::{Notify, watch},
+    time,
+};
+
+/// Failures after which an endpoint is not waited for once shutdown has begun.
+const PATIENCE_AT_THE_END: u32 = 3;
+/// Nor is one that is to be left alone for longer than this.
+const PAUSE_AT_THE_END: Duration = Duration::from_secs(1);
 
 /// What a destination is made of.
 pub(crate) struct Parts {
@@ -36,19 +40,22 @@ pub(crate) struct Parts {
     /// `None`: metrics do not go there.
     pub(crate) push: Option<Box<dyn Push>>,
     pub(crate) push_interval: Duration,
-    /// Of one push, all its attempts included.
+    /// Of one push, all its requests included.
     pub(crate) push_timeout: Duration,
     pub(crate) bounds: Bounds,
     /// Time of each request.
     pub(crate) duration: Arc<Histogram>,
 }
 
-/// A destination with what waits for it.
+/// A destination with what it is to have.
 pub(crate) struct Outlet {
-    queue: Queue,
-    ledger: Ledger,
-    /// By signal; `None`: not sent there.
-    lines: [Option<Line>; Signal::ALL.len()],
+    custody: Custody,
+    /// By signal.
+    endpoints: [Arc<Endpoint>; Signal::ALL.len()],
+    /// By signal: something came into custody.
+    arrived: [Notify; Signal::ALL.len()],
+    /// By signal: the flush that has come to its end.
+    flushed: [watch::Sender<u64>; Signal::ALL.len()],
     encode: Arc<dyn Encode>,
     transport: Arc<dyn Transport>,
     push: Mutex<Option<Box<dyn Push>>>,
@@ -56,8 +63,6 @@ pub(crate) struct Outlet {
     push_timeout: Duration,
     duration: Arc<Histogram>,
     clock: Clock,
-    /// Shutdown is over: what comes now is given up.
-    is_closed: AtomicBool,
 }
 
 /// What a destination's task is told.
@@ -71,16 +76,16 @@ pub(super) struct Orders {
 
 impl Outlet {
     pub(crate) fn new(parts: Parts, clock: Clock) -> Self {
-        let breakers: [Arc<Mutex<Breaker>>; Signal::ALL.len()] = Default::default();
-        let line = |signal: Signal| {
-            let breaker = &breakers[parts.endpoints[signal as usize] % breakers.len()];
-            let is_taken = parts.signals.contains(&signal);
-            is_taken.then(|| Line::new(signal, Arc::clone(breaker)))
+        let endpoints: [Arc<Endpoint>; Signal::ALL.len()] = Default::default();
+        let endpoint_of = |signal: Signal| {
+            let number = parts.endpoints[signal as usize];
+            Arc::clone(&endpoints[number % endpoints.len()])
         };
         Self {
-            queue: Queue::new(parts.bounds),
-            ledger: Ledger::new(parts.name, &parts.signals),
-            lines: Signal::ALL.map(line),
+            custody: Custody::new(parts.name, parts.signals, parts.bounds),
+            endpoints: Signal::ALL.map(endpoint_of),
+            arrived: Default::default(),
+            flushed: Default::default(),
             encode: parts.encode,
             transport: parts.transport,
             push: Mutex::new(parts.push),
@@ -88,198 +93,129 @@ impl Outlet {
             push_timeout: parts.push_timeout,
             duration: parts.duration,
             clock,
-            is_closed: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.ledger.destination()
+        self.custody.destination()
     }
 
     /// The signals that are sent there.
     pub(crate) fn signals(&self) -> impl Iterator<Item = Signal> {
-        Signal::ALL
-            .into_iter()
-            .filter(|signal| self.lines[*signal as usize].is_some())
+        self.custody.signals().iter().copied()
     }
 
     pub(crate) fn rows(&self, handoff: &Handoff) -> impl Iterator<Item = LedgerRow> {
-        self.ledger.read(handoff)
+        self.custody.rows(handoff)
     }
 
     /// Bytes of what waits and of what is under way.
     pub(crate) fn bytes(&self) -> usize {
-        self.queue.bytes()
+        self.custody.bytes()
     }
 
     /// Whether an endpoint of it is left alone for a while.
     pub(crate) fn is_paused(&self) -> bool {
         let now = self.clock.now();
-        self.lines.iter().flatten().any(|line| line.is_paused(now))
+        let mut signals = self.signals();
+        signals.any(|signal| self.endpoint(signal).is_paused(now))
     }
 
-    /// Encodes a record and lets it wait. `buffer` is memory to use again.
+    /// Encodes a record and takes it into custody. `buffer` is memory to use again.
     pub(super) fn accept(&self, entry: Entry<'_>, now: Instant, buffer: &mut Vec<u8>) {
         let signal = entry.record.signal();
-        let Some(row) = self.ledger.row(signal) else {
+        if !self.custody.takes(signal) {
             return;
-        };
-        if self.is_closed() {
-            return row.drop(Reason::Deadline, 1);
         }
         buffer.clear();
         let encoded = catch_unwind(AssertUnwindSafe(|| self.encode.record(entry, buffer)));
         match encoded {
             Ok(()) => {
                 let priority = entry.record.priority();
-                self.queue.push(&self.ledger, signal, priority, buffer, now);
+                self.custody.accept(signal, priority, buffer, now);
             }
-            Err(_) => row.drop(Reason::ExporterPanic, 1),
+            Err(_) => self.custody.forgo(signal, Reason::ExporterPanic),
         }
     }
 
+    /// Tells the tasks that something came.
     pub(super) fn announce(&self) {
-        self.queue.announce();
+        self.arrived.iter().for_each(Notify::notify_one);
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::SeqCst)
+        self.custody.is_closed()
     }
 
-    /// Gives up what is left when the time for shutdown is over. What was being sent may have
-    /// arrived.
+    /// Gives up what is left when the time for shutdown is over.
     pub(super) fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
-        self.queue.abandon(&self.ledger, Reason::Deadline);
-        for line in self.lines.iter().flatten() {
-            line.give_up(
-                &self.ledger,
-                Reason::Deadline,
-                |row, under_way| match under_way.is_sent {
-                    true => add(&row.ambiguous, under_way.tried),
-                    false => row.drop(Reason::Deadline, under_way.tried),
-                },
-            );
-        }
+        self.custody.close();
     }
 
     /// Ends when flush number `number` has come to its end for every signal.
     pub(super) async fn flushed(&self, number: u64) {
-        for line in self.lines.iter().flatten() {
-            line.flushed(number).await;
+        for signal in self.signals() {
+            let mut flushed = self.flushed[signal as usize].subscribe();
+            // An error: the telemetry is gone.
+            let _ = flushed.wait_for(|done| *done >= number).await;
         }
     }
 
     /// Sends one signal until nothing more will come and nothing is left.
     pub(super) async fn run(&self, signal: Signal, orders: Orders) {
-        let Some(line) = &self.lines[signal as usize] else {
-            return;
-        };
         // An earlier run of the task may have died over something.
-        let lost = line.give_up(
-            &self.ledger,
-            Reason::ExporterPanic,
-            |row: &Row, under_way| {
-                row.drop(Reason::ExporterPanic, under_way.tried);
-            },
-        );
-        self.queue.settle(lost);
-        let session = Session::new(line, orders);
+        self.custody.reclaim(signal);
         match signal {
-            Signal::Metrics => self.run_pushes(session).await,
-            Signal::Traces | Signal::Logs => self.run_batches(session).await,
+            Signal::Metrics => self.run_pushes(orders).await,
+            Signal::Traces | Signal::Logs => self.run_batches(signal, orders).await,
         }
         // A flush asked for meanwhile ends as well.
-        line.end_flush(u64::MAX);
+        self.end_flush(signal, u64::MAX);
     }
 
-    async fn run_batches(&self, mut session: Session<'_>) {
-        let signal = session.line.signal();
-        let mut told = session.line.last_flush();
-        // A flush that has begun, and when: what comes later is not its own.
-        let mut flush: Option<(u64, Instant)> = None;
-        loop {
-            let wanted = *session.orders.emptied.borrow();
-            let is_last = *session.orders.is_last.borrow();
-            let now = self.clock.now();
-            if flush.is_none() && wanted > told {
-                flush = Some((wanted, now));
-            }
-            let due = match (is_last, flush) {
-                (true, _) => Due::All,
-                (false, Some((_, began))) => Due::Since(began),
-                (false, None) => Due::Ready,
-            };
-            if let Some(batch) = self.queue.take(&self.ledger, signal, now, due) {
-                self.deliver(batch, &mut session).await;
-                continue;
-            }
-            if let Some((number, _)) = flush.take() {
-                told = number;
-                session.line.end_flush(number);
-                continue;
-            }
-            if is_last {
-                return;
-            }
-            let ready = self.queue.next_ready(signal, now);
-            let until_ready = async {
-                match ready {
-                    Some(ready) => time::sleep(ready).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.queue.arrived(signal) => {}
-                () = until_ready => {}
-                _ = session.orders.emptied.changed() => {}
-                _ = session.orders.is_last.changed() => {}
-            }
-        }
+    fn endpoint(&self, signal: Signal) -> &Endpoint {
+        &self.endpoints[signal as usize]
     }
 
-    async fn run_pushes(&self, mut session: Session<'_>) {
-        let mut told = session.line.last_flush();
-        let mut last_push = self.clock.now();
-        loop {
-            let wanted = *session.orders.emptied.borrow();
-            let is_last = *session.orders.is_last.borrow();
-            let now = self.clock.now();
-            let left = self
-                .push_interval
-                .saturating_sub(now.saturating_duration_since(last_push));
-            if is_last || wanted > told || left.is_zero() {
-                last_push = now;
-                let was_owed = session.owes_a_push;
-                self.push_metrics(&mut session).await;
-                if was_owed && !session.owes_a_push {
-                    // That was what had been read earlier; this is what came since.
-                    self.push_metrics(&mut session).await;
-                }
-                told = wanted;
-                session.line.end_flush(told);
-                if is_last {
-                    return;
-                }
-                continue;
-            }
-            tokio::select! {
-                () = time::sleep(left) => {}
-                _ = session.orders.emptied.changed() => {}
-                _ = session.orders.is_last.changed() => {}
-            }
-        }
+    fn last_flush(&self, signal: Signal) -> u64 {
+        *self.flushed[signal as usize].borrow()
+    }
+
+    fn end_flush(&self, signal: Signal, number: u64) {
+        self.flushed[signal as usize].send_replace(number);
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// How much an endpoint is waited for once shutdown has begun.
+#[derive(Debug, Default)]
+struct Ending {
+    failures: u32,
+}
+
+impl Ending {
+    fn failed(&mut self, is_last: bool) {
+        self.failures += u32::from(is_last);
+    }
+
+    /// Whether what is left is given up. The endpoint is not asked sooner because we are in a hurry.
+    fn is_over(&self, is_last: bool, pause: Option<Duration>) -> bool {
+        let is_too_long = pause.is_some_and(|pause| pause > PAUSE_AT_THE_END);
+        is_last && (self.failures >= PATIENCE_AT_THE_END || is_too_long)
+    }
+}
+
+/// Ends after a while; without one, never.
+async fn after(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl fmt::Debug for Outlet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outlet")
-            .field("ledger", &self.ledger)
+            .field("custody", &self.custody)
             .field("transport", &self.transport)
             .finish_non_exhaustive()
     }

@@ -1,0 +1,170 @@
+//! Encoded records that go in one request.
+
+use crate::{
+    delivery::ledger::Reason,
+    records::{Priority, Signal},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use std::{mem, sync::OnceLock, time::Instant};
+
+/// What a record takes beside its bytes.
+const END: usize = mem::size_of::<usize>();
+
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(super) signal: Signal,
+    pub(super) priority: Priority,
+    /// When its first record came.
+    pub(super) since: Instant,
+    /// When it was first sent.
+    pub(super) tried: Option<Instant>,
+    inquest: Option<Arc<Inquest>>,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    pub(super) fn new(signal: Signal, priority: Priority, since: Instant) -> Self {
+        Self {
+            signal,
+            priority,
+            since,
+            tried: None,
+            inquest: None,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    pub(in crate::delivery) fn records(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let record = &self.bytes[begin..*end];
+            begin = *end;
+            record
+        })
+    }
+
+    pub(in crate::delivery) fn len(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Of what it carries, without what a request adds.
+    pub(in crate::delivery) fn payload(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What it takes of the budget.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * END
+    }
+
+    pub(super) fn bytes_of(record: &[u8]) -> usize {
+        record.len() + END
+    }
+
+    pub(super) fn push(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Nothing more is added: memory that was kept for more goes back.
+    pub(super) fn seal(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
+    /// Two halves, or the one record.
+    pub(in crate::delivery) fn halved(mut self) -> Result<[Self; 2], Self> {
+        let half = self.ends.len() / 2;
+        if half == 0 {
+            return Err(self);
+        }
+        let at = self.ends[half - 1];
+        let mut second = Self {
+            bytes: self.bytes.split_off(at),
+            ends: self.ends.split_off(half),
+            inquest: self.inquest.clone(),
+            ..self
+        };
+        second.ends.iter_mut().for_each(|end| *end -= at);
+        self.seal();
+        Ok([self, second])
+    }
+
+    pub(in crate::delivery) fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// It was sent and is to be sent again.
+    pub(in crate::delivery) fn was_tried(&mut self, now: Instant) {
+        self.tried.get_or_insert(now);
+    }
+
+    /// The destination refused it for what is in it: it is under inquest from here on.
+    pub(in crate::delivery) fn was_refused(&mut self) -> &Inquest {
+        let records = self.len();
+        let begin = || Arc::new(Inquest::of(records));
+        let inquest = self.inquest.get_or_insert_with(begin);
+        inquest.refusals.fetch_add(1, Ordering::Relaxed);
+        inquest
+    }
+
+    /// Why it is not worth a request any more.
+    pub(in crate::delivery) fn given_up(&self) -> Option<Reason> {
+        self.inquest.as_ref()?.given_up.get().copied()
+    }
+
+    /// The destination took so many of its records.
+    pub(in crate::delivery) fn was_taken(&self, records: u64) {
+        if let Some(inquest) = &self.inquest {
+            inquest.taken.fetch_add(records, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request was not acceptable, or too large: its halves are sent apart, and theirs, until the bad
+/// records are found. It is shared by the parts.
+#[derive(Debug)]
+pub(in crate::delivery) struct Inquest {
+    /// After so many refusals, and nothing taken, nothing will be: one bad record alone leaves half
+    /// of the request acceptable at the second refusal.
+    patience: u64,
+    refusals: AtomicU64,
+    taken: AtomicU64,
+    given_up: OnceLock<Reason>,
+}
+
+impl Inquest {
+    /// Refusals that the bad records of one request are worth.
+    const MOST: u64 = 64;
+
+    fn of(records: u64) -> Self {
+        Self {
+            patience: 2 * u64::from(records.max(1).ilog2()) + 2,
+            refusals: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            given_up: OnceLock::new(),
+        }
+    }
+
+    /// Whether the destination seems to take nothing at all.
+    pub(in crate::delivery) fn finds_nothing_good(&self) -> bool {
+        let refusals = self.refusals.load(Ordering::Relaxed);
+        refusals >= self.patience && self.taken.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether it has cost enough.
+    pub(in crate::delivery) fn is_too_long(&self) -> bool {
+        self.refusals.load(Ordering::Relaxed) >= Self::MOST
+    }
+
+    /// The parts that still wait are not sent any more.
+    pub(in crate::delivery) fn give_up(&self, reason: Reason) {
+        // An error: it was given up before.
+        let _ = self.given_up.set(reason);
+    }
+}

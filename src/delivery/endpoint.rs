@@ -1,0 +1,136 @@
+//! One endpoint of a destination, as its signals share it: whether it is asked just now, and what
+//! was last said of it.
+
+use super::{
+    Answer,
+    breaker::{Admission, Breaker, Failure},
+};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// Between two lines of log about failures.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Between two lines of log about the same failure.
+const SAME_TOLD_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    state: Mutex<State>,
+    /// Sent to when an attempt has ended.
+    attempts: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    breaker: Breaker,
+    /// The failure that the last line of log was about, and when that was.
+    told: Option<(String, Instant)>,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            attempts: watch::Sender::new(()),
+        }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn admit(&self, now: Instant) -> Admission {
+        self.lock().breaker.admit(now)
+    }
+
+    pub(super) fn is_paused(&self, now: Instant) -> bool {
+        self.admit(now) != Admission::Go
+    }
+
+    /// To be asked before [`admit`](Self::admit), so that no end of an attempt is missed.
+    pub(super) fn attempts(&self) -> watch::Receiver<()> {
+        self.attempts.subscribe()
+    }
+
+    /// A request goes that was admitted.
+    pub(super) fn begin(&self, now: Instant) -> Attempt<'_> {
+        self.lock().breaker.begin();
+        Attempt {
+            endpoint: self,
+            began: now,
+            is_over: false,
+        }
+    }
+
+    /// Whether a line of log is to tell of this failure.
+    pub(super) fn is_news(&self, failure: &str, now: Instant) -> bool {
+        let told = &mut self.lock().told;
+        let is_news = told.as_ref().is_none_or(|(last, at)| {
+            let pause = match last == failure {
+                true => SAME_TOLD_AGAIN_AFTER,
+                false => TOLD_AGAIN_AFTER,
+            };
+            now.saturating_duration_since(*at) >= pause
+        });
+        if is_news {
+            *told = Some((failure.to_owned(), now));
+        }
+        is_news
+    }
+
+    /// Nothing else may be amiss than what the next answer tells. Whether a failure had been told.
+    pub(super) fn forget_news(&self) -> bool {
+        self.lock().told.take().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request under way. One that is dropped, because its task died, counts as a failure.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Attempt<'a> {
+    endpoint: &'a Endpoint,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Attempt<'_> {
+    /// Learns from the answer. How long the endpoint had failed that is well again.
+    pub(super) fn ended(mut self, answer: &Answer, now: Instant) -> Option<Duration> {
+        self.is_over = true;
+        let failure = match answer {
+            // Somebody is there, and reads what is sent.
+            Answer::Accepted { .. } | Answer::Malformed { .. } | Answer::TooLarge { .. } => None,
+            Answer::Denied { .. } => Some(Failure::Denied),
+            Answer::Unreachable { .. } => Some(Failure::Unreachable),
+            Answer::Unavailable { after, .. } => Some(Failure::Unavailable { after: *after }),
+            // What comes next would most likely end the same way, and be lost.
+            Answer::Refused { .. } | Answer::Unanswered { .. } => {
+                Some(Failure::Unavailable { after: None })
+            }
+        };
+        let breaker = &mut self.endpoint.lock().breaker;
+        match failure {
+            None => breaker.succeeded(self.began, now),
+            Some(failure) => {
+                breaker.failed(failure, self.began, now);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Now or later: the pause is longer than what lies between.
+            let began = self.began;
+            self.endpoint.lock().breaker.forget_probe(began);
+        }
+        self.endpoint.attempts.send_replace(());
+    }
+}

@@ -1,0 +1,49 @@
+//! Tells the log what was given up: at most one line for each reason in ten seconds.
+
+use super::ledger::{LedgerRow, Reason};
+use std::time::{Duration, Instant};
+
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// To add all up is cheap, but nothing to do each time that the worker looks around.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    looked: Option<Instant>,
+    /// By reason: how many have been told, and when that was.
+    told: [(u64, Option<Instant>); Reason::ALL.len()],
+}
+
+impl Losses {
+    pub(super) fn tell(&mut self, rows: impl FnOnce() -> Vec<LedgerRow>, now: Instant) {
+        let since = self.looked.map(|at| now.saturating_duration_since(at));
+        if since.is_some_and(|since| since < LOOK_AGAIN_AFTER) {
+            return;
+        }
+        self.looked = Some(now);
+        let rows = rows();
+        for reason in Reason::ALL {
+            let lost = |row: &LedgerRow| row.dropped_for(reason);
+            let all: u64 = rows.iter().map(lost).sum();
+            let (told, at) = &mut self.told[reason as usize];
+            let is_due = at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN_AFTER);
+            if all <= *told || !is_due {
+                continue;
+            }
+            let records = all - *told;
+            (*told, *at) = (all, Some(now));
+            let mut destinations: Vec<_> = rows
+                .iter()
+                .filter(|row| lost(row) > 0)
+                .map(LedgerRow::destination)
+                .collect();
+            destinations.dedup();
+            let (destinations, reason) = (destinations.join(", "), reason.as_str());
+            tracing::warn!(
+                target: "orderscope::delivery",
+                reason, records, destinations, "telemetry was lost"
+            );
+        }
+    }
+}

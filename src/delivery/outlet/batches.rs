@@ -1,0 +1,162 @@
+//! Spans and log records: batch after batch, as long as the endpoint admits them.
+
+use super::{Ending, Orders, Outlet, after};
+use crate::{
+    delivery::{
+        Answer,
+        breaker::Admission,
+        custody::{Batch, Due, Fate},
+        ledger::Reason,
+    },
+    mutation::{self, Mutation},
+    records::Signal,
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+impl Outlet {
+    pub(super) async fn run_batches(&self, signal: Signal, mut orders: Orders) {
+        let endpoint = self.endpoint(signal);
+        let mut told = self.last_flush(signal);
+        // A flush that has begun, and when: what comes later is not its own.
+        let mut flush: Option<(u64, Instant)> = None;
+        let mut ending = Ending::default();
+        loop {
+            let wanted = *orders.emptied.borrow_and_update();
+            let is_last = *orders.is_last.borrow_and_update();
+            let mut attempts = endpoint.attempts();
+            let now = self.clock.now();
+            self.custody.expire(signal, now);
+            if flush.is_none() && wanted > told {
+                flush = Some((wanted, now));
+            }
+            let due = match (is_last, flush) {
+                (true, _) => Due::All,
+                (false, Some((_, began))) => Due::Since(began),
+                (false, None) => Due::Ready,
+            };
+            let pause = if !self.custody.has_due(signal, now, due) {
+                if let Some((number, _)) = flush.take() {
+                    told = number;
+                    self.end_flush(signal, number);
+                    continue;
+                }
+                if is_last {
+                    return;
+                }
+                self.custody.next_ready(signal, now)
+            } else {
+                let pause = match endpoint.admit(now) {
+                    Admission::Go => {
+                        if let Some(batch) = self.custody.take(signal, now, due)
+                            && !self.deliver(batch).await
+                        {
+                            ending.failed(is_last);
+                        }
+                        continue;
+                    }
+                    Admission::After(pause) => Some(pause),
+                    Admission::AfterProbe => None,
+                };
+                if ending.is_over(is_last, pause) {
+                    self.custody.abandon(signal);
+                    continue;
+                }
+                pause
+            };
+            tokio::select! {
+                () = self.arrived[signal as usize].notified() => {}
+                () = after(pause) => {}
+                _ = attempts.changed() => {}
+                _ = orders.emptied.changed() => {}
+                _ = orders.is_last.changed() => {}
+            }
+        }
+    }
+
+    /// Sends a batch once. `false`: the endpoint is away, and the batch waits again.
+    async fn deliver(&self, mut batch: Batch) -> bool {
+        let (signal, records) = (batch.signal(), batch.len());
+        let settle = |fate| self.custody.settle(signal, fate);
+        if let Some(reason) = batch.given_up() {
+            settle(Fate::Dropped(reason));
+            return true;
+        }
+        let spell = || self.encode.request(signal, &mut batch.records());
+        let Ok(body) = catch_unwind(AssertUnwindSafe(spell)) else {
+            settle(Fate::Dropped(Reason::ExporterPanic));
+            return true;
+        };
+        let reconsider = |answer| judged(answer, &mut batch);
+        let Some(answer) = self.attempt(signal, body.into(), reconsider).await else {
+            return true;
+        };
+        match answer {
+            Answer::Accepted { rejected, .. } if repeats(rejected > 0) => {
+                self.custody.put_back(signal, [batch]);
+            }
+            Answer::Accepted { rejected, .. } => {
+                batch.was_taken(records.saturating_sub(rejected));
+                settle(Fate::Taken { rejected });
+            }
+            Answer::Malformed { .. } => match batch.halved() {
+                Ok(halves) => self.custody.put_back(signal, halves),
+                Err(_) => settle(Fate::Dropped(Reason::NonRetryable)),
+            },
+            Answer::TooLarge { .. } => {
+                let payload = batch.payload();
+                match batch.halved() {
+                    Ok(halves) => self.custody.put_back_smaller(signal, payload, halves),
+                    Err(_) => settle(Fate::Dropped(Reason::TooLarge)),
+                }
+            }
+            Answer::Denied { .. } if mutation::is_on(Mutation::DenialsRetried) => {
+                self.custody.put_back(signal, [batch]);
+            }
+            Answer::Refused { .. } | Answer::Denied { .. } => {
+                settle(Fate::Dropped(
+                    batch.given_up().unwrap_or(Reason::NonRetryable),
+                ));
+            }
+            Answer::Unanswered { .. } if mutation::is_on(Mutation::UnansweredSentAgain) => {
+                self.custody.put_back(signal, [batch]);
+            }
+            Answer::Unanswered { .. } => settle(Fate::Ambiguous),
+            Answer::Unreachable { .. } | Answer::Unavailable { .. } => {
+                batch.was_tried(self.clock.now());
+                self.custody.put_back(signal, [batch]);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// A refusal for what is in the request, in the light of those before: where no part of it is ever
+/// taken, it is the endpoint that denies, and not a record that is bad.
+fn judged(answer: Answer, batch: &mut Batch) -> Answer {
+    let (reason, text) = match answer {
+        Answer::Malformed { reason } => (Reason::NonRetryable, reason),
+        Answer::TooLarge { reason } => (Reason::TooLarge, reason),
+        other => return other,
+    };
+    let inquest = batch.was_refused();
+    if inquest.finds_nothing_good() {
+        inquest.give_up(reason);
+        return Answer::Denied { reason: text };
+    }
+    if reason == Reason::TooLarge {
+        return Answer::TooLarge { reason: text };
+    }
+    if inquest.is_too_long() || mutation::is_on(Mutation::NoBisection) {
+        // The endpoint is well; this much of the batch is not worth more requests.
+        inquest.give_up(reason);
+    }
+    Answer::Malformed { reason: text }
+}
+
+fn repeats(something_was_rejected: bool) -> bool {
+    something_was_rejected && mutation::is_on(Mutation::RejectedSentAgain)
+}
