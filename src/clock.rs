@@ -22,6 +22,9 @@ enum Source {
     #[default]
     System,
     Manual(Arc<Hands>),
+    /// The runtime's, which a test can let run ahead.
+    #[cfg(test)]
+    Simulated,
 }
 
 #[derive(Debug)]
@@ -37,6 +40,12 @@ impl Clock {
         Self::default()
     }
 
+    /// The time of the runtime that asks, with the system's wall clock.
+    #[cfg(test)]
+    pub(crate) fn simulated() -> Self {
+        Self(Source::Simulated)
+    }
+
     /// The monotonic clock.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     #[inline]
@@ -46,6 +55,8 @@ impl Clock {
             Source::Manual(hands) => {
                 hands.origin + Duration::from_nanos(hands.advanced_nanos.load(Ordering::Relaxed))
             }
+            #[cfg(test)]
+            Source::Simulated => tokio::time::Instant::now().into_std(),
         }
     }
 
@@ -55,6 +66,8 @@ impl Clock {
         match &self.0 {
             Source::System => SystemTime::now(),
             Source::Manual(hands) => *hands.wall.lock().unwrap_or_else(PoisonError::into_inner),
+            #[cfg(test)]
+            Source::Simulated => SystemTime::now(),
         }
     }
 

@@ -20,6 +20,8 @@ mod intake;
 mod ledger;
 mod losses;
 mod outlet;
+#[cfg(test)]
+mod tests;
 pub(crate) mod transport;
 
 pub use ledger::{LedgerRow, Reason};

@@ -305,6 +305,13 @@ impl Custody {
         state.forget(&expired, Reason::RetryExhausted);
     }
 
+    /// Gives up the parts of a signal that are not worth a request any more.
+    pub(super) fn give_up(&self, signal: Signal, reason: Reason) {
+        let mut state = self.lock();
+        let given_up = state.lanes.given_up(signal);
+        state.forget(&given_up, reason);
+    }
+
     /// Gives up all of a signal that waits: its time is over.
     pub(super) fn abandon(&self, signal: Signal) {
         let mut state = self.lock();

@@ -26,6 +26,8 @@ pub(super) struct Endpoint {
 #[derive(Debug, Default)]
 struct State {
     breaker: Breaker,
+    /// Nothing was taken there since somebody should have changed something.
+    is_denying: bool,
     /// The failure that the last line of log was about, and when that was.
     told: Option<(String, Instant)>,
 }
@@ -46,6 +48,11 @@ impl Endpoint {
 
     pub(super) fn is_paused(&self, now: Instant) -> bool {
         self.admit(now) != Admission::Go
+    }
+
+    /// Whether nothing is taken there before somebody changes something.
+    pub(super) fn is_denying(&self) -> bool {
+        self.lock().is_denying
     }
 
     /// To be asked before [`admit`](Self::admit), so that no end of an attempt is missed.
@@ -79,7 +86,7 @@ impl Endpoint {
         is_news
     }
 
-    /// Nothing else may be amiss than what the next answer tells. Whether a failure had been told.
+    /// It is well again: the next failure is told at once. Whether one had been told.
     pub(super) fn forget_news(&self) -> bool {
         self.lock().told.take().is_some()
     }
@@ -113,11 +120,16 @@ impl Attempt<'_> {
                 Some(Failure::Unavailable { after: None })
             }
         };
-        let breaker = &mut self.endpoint.lock().breaker;
+        let mut state = self.endpoint.lock();
+        match answer {
+            Answer::Accepted { .. } => state.is_denying = false,
+            Answer::Denied { .. } => state.is_denying = true,
+            _ => {}
+        }
         match failure {
-            None => breaker.succeeded(self.began, now),
+            None => state.breaker.succeeded(self.began, now),
             Some(failure) => {
-                breaker.failed(failure, self.began, now);
+                state.breaker.failed(failure, self.began, now);
                 None
             }
         }

@@ -71,6 +71,11 @@ impl Batch {
         self.ends.push(self.bytes.len());
     }
 
+    /// Whether more may be added: it was not yet refused, nor sent to who may have seen it.
+    pub(super) fn is_open(&self) -> bool {
+        self.tried.is_none() && self.inquest.is_none()
+    }
+
     /// Nothing more is added: memory that was kept for more goes back.
     pub(super) fn seal(&mut self) {
         self.bytes.shrink_to_fit();
@@ -104,10 +109,11 @@ impl Batch {
         self.tried.get_or_insert(now);
     }
 
-    /// The destination refused it for what is in it: it is under inquest from here on.
-    pub(in crate::delivery) fn was_refused(&mut self) -> &Inquest {
+    /// The destination refused it for what is in it: it is under inquest from here on, a short one
+    /// where nothing was taken before.
+    pub(in crate::delivery) fn was_refused(&mut self, is_denying: bool) -> &Inquest {
         let records = self.len();
-        let begin = || Arc::new(Inquest::of(records));
+        let begin = || Arc::new(Inquest::of(records, is_denying));
         let inquest = self.inquest.get_or_insert_with(begin);
         inquest.refusals.fetch_add(1, Ordering::Relaxed);
         inquest
@@ -142,9 +148,12 @@ impl Inquest {
     /// Refusals that the bad records of one request are worth.
     const MOST: u64 = 64;
 
-    fn of(records: u64) -> Self {
+    fn of(records: u64, is_denying: bool) -> Self {
         Self {
-            patience: 2 * u64::from(records.max(1).ilog2()) + 2,
+            patience: match is_denying {
+                true => 4,
+                false => 2 * u64::from(records.max(1).ilog2()) + 2,
+            },
             refusals: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             given_up: OnceLock::new(),

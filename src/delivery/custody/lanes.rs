@@ -7,6 +7,7 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
+    mem,
     time::{Duration, Instant},
 };
 
@@ -68,7 +69,7 @@ fn ripens_in(
     batching: &Batching,
 ) -> Option<Duration> {
     let batch = lane.get(index)?;
-    let is_closed = index + 1 < lane.len() || batch.tried.is_some();
+    let is_closed = index + 1 < lane.len() || !batch.is_open();
     Some(if is_closed || batch.len() >= batching.records as u64 {
         Duration::ZERO
     } else {
@@ -127,7 +128,7 @@ impl Lanes {
         });
         let lane = &mut self.waiting[priority as usize][at];
         let has_room = lane.back().is_some_and(|last| {
-            last.tried.is_none()
+            last.is_open()
                 && fresh.is_none_or(|fresh| last.since >= fresh)
                 && last.len() < most_records as u64
                 && last.payload() + record.len() <= self.most_payload[at]
@@ -296,6 +297,22 @@ impl Lanes {
         expired
     }
 
+    /// The parts of a signal that are not worth a request any more.
+    pub(super) fn given_up(&mut self, signal: Signal) -> Vec<Batch> {
+        let mut given_up = Vec::new();
+        for lanes in &mut self.waiting {
+            let lane = &mut lanes[signal as usize];
+            let (lost, left) = mem::take(lane)
+                .into_iter()
+                .partition(|batch| batch.given_up().is_some());
+            *lane = left;
+            given_up.extend::<VecDeque<_>>(lost);
+        }
+        let bytes = given_up.iter().map(Batch::bytes).sum();
+        self.free(bytes);
+        given_up
+    }
+
     /// All that waits of these signals.
     pub(super) fn empty(&mut self, signals: &[Signal]) -> Vec<Batch> {
         let mut all = Vec::new();
@@ -305,7 +322,7 @@ impl Lanes {
                     lanes
                         .get_mut(*signal as usize)
                         .into_iter()
-                        .flat_map(std::mem::take),
+                        .flat_map(mem::take),
                 );
             }
         }

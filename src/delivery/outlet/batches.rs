@@ -80,19 +80,20 @@ impl Outlet {
     async fn deliver(&self, mut batch: Batch) -> bool {
         let (signal, records) = (batch.signal(), batch.len());
         let settle = |fate| self.custody.settle(signal, fate);
-        if let Some(reason) = batch.given_up() {
-            settle(Fate::Dropped(reason));
-            return true;
-        }
         let spell = || self.encode.request(signal, &mut batch.records());
         let Ok(body) = catch_unwind(AssertUnwindSafe(spell)) else {
             settle(Fate::Dropped(Reason::ExporterPanic));
             return true;
         };
-        let reconsider = |answer| judged(answer, &mut batch);
+        let is_denying = self.endpoint(signal).is_denying();
+        let reconsider = |answer| judged(answer, &mut batch, is_denying);
         let Some(answer) = self.attempt(signal, body.into(), reconsider).await else {
             return true;
         };
+        let given_up = batch.given_up();
+        if let Some(reason) = given_up {
+            self.custody.give_up(signal, reason);
+        }
         match answer {
             Answer::Accepted { rejected, .. } if repeats(rejected > 0) => {
                 self.custody.put_back(signal, [batch]);
@@ -102,8 +103,8 @@ impl Outlet {
                 settle(Fate::Taken { rejected });
             }
             Answer::Malformed { .. } => match batch.halved() {
-                Ok(halves) => self.custody.put_back(signal, halves),
-                Err(_) => settle(Fate::Dropped(Reason::NonRetryable)),
+                Ok(halves) if given_up.is_none() => self.custody.put_back(signal, halves),
+                _ => settle(Fate::Dropped(Reason::NonRetryable)),
             },
             Answer::TooLarge { .. } => {
                 let payload = batch.payload();
@@ -124,7 +125,12 @@ impl Outlet {
                 self.custody.put_back(signal, [batch]);
             }
             Answer::Unanswered { .. } => settle(Fate::Ambiguous),
-            Answer::Unreachable { .. } | Answer::Unavailable { .. } => {
+            Answer::Unreachable { .. } => {
+                // Nobody has seen it: its time has not begun.
+                self.custody.put_back(signal, [batch]);
+                return false;
+            }
+            Answer::Unavailable { .. } => {
                 batch.was_tried(self.clock.now());
                 self.custody.put_back(signal, [batch]);
                 return false;
@@ -136,13 +142,13 @@ impl Outlet {
 
 /// A refusal for what is in the request, in the light of those before: where no part of it is ever
 /// taken, it is the endpoint that denies, and not a record that is bad.
-fn judged(answer: Answer, batch: &mut Batch) -> Answer {
+fn judged(answer: Answer, batch: &mut Batch, is_denying: bool) -> Answer {
     let (reason, text) = match answer {
         Answer::Malformed { reason } => (Reason::NonRetryable, reason),
         Answer::TooLarge { reason } => (Reason::TooLarge, reason),
         other => return other,
     };
-    let inquest = batch.was_refused();
+    let inquest = batch.was_refused(is_denying);
     if inquest.finds_nothing_good() {
         inquest.give_up(reason);
         return Answer::Denied { reason: text };
