@@ -9,3 +9,6 @@ pub(crate) use std::{
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 }
+
+/// How often a lock is looked at before it is waited for, by who has time.
+pub(crate) const LOOKS: usize = 64;

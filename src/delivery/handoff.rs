@@ -6,7 +6,7 @@ use crate::{
     mutation::{self, Mutation},
     records::{Priority, Record, Signal},
     sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
+        LOOKS, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         yield_now,
     },
@@ -316,8 +316,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 /// For who is not recording: who waits for a lock makes its holder call the system to pass it on.
 fn lock_patiently(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    const ROUNDS: usize = 64;
-    for _ in 0..ROUNDS {
+    for _ in 0..LOOKS {
         match shard.try_lock() {
             Ok(shard) => return shard,
             Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),

@@ -1,0 +1,1 @@
+../../../../src/delivery/handoff.rs

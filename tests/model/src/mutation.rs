@@ -1,0 +1,1 @@
+../../../src/mutation.rs
