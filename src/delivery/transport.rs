@@ -12,7 +12,12 @@ mod tests;
 mod tls;
 
 use super::{Answer, Sending, Transport};
-use crate::{clock::Clock, error::Error, records::Signal};
+use crate::{
+    clock::Clock,
+    error::Error,
+    mutation::{self, Mutation},
+    records::Signal,
+};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Uri, uri::Scheme};
 use bytes::Bytes;
 use std::{fmt, sync::Arc, time::Duration};
@@ -108,6 +113,14 @@ pub(crate) fn connect(
 }
 
 impl Endpoint {
+    /// Of one attempt.
+    fn deadline(&self) -> Duration {
+        match mutation::is_on(Mutation::NoAttemptDeadline) {
+            true => Duration::MAX,
+            false => self.timeout,
+        }
+    }
+
     fn is_secure(&self) -> bool {
         self.url.scheme() == Some(&Scheme::HTTPS)
     }

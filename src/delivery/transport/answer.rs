@@ -4,7 +4,11 @@ mod text;
 
 pub(super) use text::{chain, shown};
 
-use crate::{delivery::Answer, records::Signal};
+use crate::{
+    delivery::Answer,
+    mutation::{self, Mutation},
+    records::Signal,
+};
 use ::http::{HeaderMap, StatusCode, header, response};
 use ::http_body::Body;
 use ::http_body_util::BodyExt as _;
@@ -63,6 +67,10 @@ impl Heard {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
+        let most = match mutation::is_on(Mutation::EndlessAnswers) {
+            true => usize::MAX,
+            false => MOST_BYTES,
+        };
         self.end = loop {
             let frame = match body.frame().await {
                 Some(Ok(frame)) => frame,
@@ -71,7 +79,7 @@ impl Heard {
             };
             match frame.into_data() {
                 Ok(data) => {
-                    let room = MOST_BYTES - self.body.len();
+                    let room = most - self.body.len();
                     self.body.extend_from_slice(&data[..data.len().min(room)]);
                     if data.len() > room {
                         break End::TooLong;
@@ -96,9 +104,15 @@ impl Heard {
                 reason: reason(),
             },
             413 => Answer::TooLarge { reason: reason() },
-            300..=399 => Answer::Refused {
+            400 | 422 => Answer::Malformed { reason: reason() },
+            300..=399 => Answer::Denied {
                 reason: format!("{} (redirects are not followed)", self.status),
             },
+            // Said of the address, of who asks, or of what every request of ours has in common:
+            // its method, its media type and compression (415), its headers (431).
+            401..=407 | 410 | 411 | 415 | 421 | 426 | 431 | 451 | 501 | 505 | 511 => {
+                Answer::Denied { reason: reason() }
+            }
             _ => Answer::Refused { reason: reason() },
         }
     }
@@ -233,7 +247,8 @@ fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
 /// At most five minutes. A pause of nothing, such as until a date that is over, is none that was
 /// asked for: our own applies.
 pub(super) fn bounded(pause: Duration) -> Option<Duration> {
-    (!pause.is_zero()).then(|| pause.min(LONGEST_PAUSE))
+    let is_heard = !pause.is_zero() && !mutation::is_on(Mutation::DeafToRetryAfter);
+    is_heard.then(|| pause.min(LONGEST_PAUSE))
 }
 
 /// `google.rpc.Status`, which errors of OTLP are.
@@ -301,10 +316,16 @@ mod tests {
             (&[200, 202, 204][..], "accepted"),
             (&[408, 429, 502, 503, 504][..], "unavailable"),
             (&[413][..], "too large"),
+            (&[400, 422][..], "malformed"),
             (
                 &[
-                    301, 308, 400, 401, 403, 404, 405, 415, 422, 500, 501, 505, 599,
+                    300, 301, 302, 304, 307, 308, 401, 402, 403, 404, 405, 406, 407, 410, 411, 415,
+                    421, 426, 431, 451, 501, 505, 511,
                 ][..],
+                "denied",
+            ),
+            (
+                &[101, 409, 412, 418, 425, 500, 507, 599, 999][..],
                 "refused",
             ),
         ] {
@@ -444,7 +465,9 @@ mod tests {
             details: Vec::new(),
         };
         let why = |heard: &Heard| match answer(heard) {
-            Answer::Refused { reason } => reason,
+            Answer::Malformed { reason }
+            | Answer::Denied { reason }
+            | Answer::Refused { reason } => reason,
             other => panic!("{other:?}"),
         };
         assert_eq!(

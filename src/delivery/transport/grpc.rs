@@ -8,7 +8,7 @@ use super::{
         self, End, Heard, MOST_BYTES, bounded, chain, partial_success, shown, taken, taken_unread,
     },
     compress::compressed,
-    outgoing::Framed,
+    outgoing::{Framed, Silence},
     tls::Trust,
 };
 use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
@@ -25,7 +25,7 @@ use std::{
 };
 use tokio::{sync::OnceCell, time::timeout};
 use tonic::{
-    Code, Status,
+    Code, ConnectError, Status,
     body::Body,
     transport::{self, Certificate, Channel, ClientTlsConfig, Identity},
 };
@@ -33,6 +33,12 @@ use tower_service::Service as _;
 
 /// Before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
+
+/// h2's words for what does not begin as HTTP/2 does: letters, read as the length of a frame.
+const NOT_HTTP_2: &str = "frame with invalid size";
+
+/// What a server may send ahead of who reads it, for one call; hyper's own bound is 2 MiB.
+const WINDOW: u32 = MOST_BYTES as u32;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -80,18 +86,18 @@ impl Way {
             request.headers_mut().insert("grpc-encoding", encoding);
         }
         let mut heard = None;
-        let within = self.endpoint.timeout;
+        let within = self.endpoint.deadline();
         let exchange = timeout(within, self.server.exchange(request, &mut heard)).await;
-        let failed = exchange.unwrap_or_else(|_| {
+        if exchange.is_err() {
             // The connection may be dead, and would be used again until the system notices.
             self.server.hang_up();
-            Err(format!("no answer within {within:?}"))
-        });
-        let meaning = heard.map(|heard| meaning(&heard, signal, &self.clock));
-        match meaning.unwrap_or_else(|| Err(failed.err().unwrap_or_default())) {
-            Ok(answer) => answer,
-            Err(reason) => remaining.unanswered(reason),
         }
+        let meaning = match (heard, exchange) {
+            (Some(heard), _) => meaning(&heard, signal, &self.clock).map_err(Silence::Broken),
+            (None, Ok(Err(silence))) => Err(silence),
+            (None, _) => Err(remaining.timed_out(within)),
+        };
+        meaning.unwrap_or_else(|silence| remaining.unanswered(silence))
     }
 }
 
@@ -145,12 +151,13 @@ impl Server {
         &self,
         request: Request<Body>,
         heard: &mut Option<Heard>,
-    ) -> Result<(), String> {
-        let mut channel = self.channel().await?;
+    ) -> Result<(), Silence> {
+        let channel = self.channel().await;
+        let mut channel = channel.map_err(Silence::Unreachable)?;
         let ready = poll_fn(|context| channel.poll_ready(context)).await;
-        ready.map_err(|error| chain(&error))?;
+        ready.map_err(|error| silence(&error))?;
         let response = channel.call(request).await;
-        let (head, body) = response.map_err(|error| chain(&error))?.into_parts();
+        let (head, body) = response.map_err(|error| silence(&error))?.into_parts();
         heard.insert(Heard::of(head)).listen(body).await;
         Ok(())
     }
@@ -172,6 +179,8 @@ impl Server {
     async fn settings(&self) -> Result<transport::Endpoint, String> {
         let settings = transport::Endpoint::from(self.url.clone())
             .connect_timeout(self.connect_within)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(Signal::ALL.len() as u32 * WINDOW)
             .user_agent(USER_AGENT)
             .map_err(|error| chain(&error))?;
         let Some(trust) = &self.trust else {
@@ -191,25 +200,49 @@ impl Server {
 
 /// What a call's answer means; an error says why it is none.
 fn meaning(heard: &Heard, signal: Signal, clock: &Clock) -> Result<Answer, String> {
-    if heard.status != StatusCode::OK {
-        // From something on the way that speaks HTTP only.
-        return Ok(heard.answer(signal, clock.wall()));
-    }
     // A call that fails at once has its status in the head.
     let trailers = heard.trailers.as_ref();
     let status = trailers.and_then(Status::from_header_map);
     match status.or_else(|| Status::from_header_map(&heard.headers)) {
         Some(status) if status.code() == Code::Ok => Ok(accepted(heard, signal)),
         Some(status) => Ok(failed(&status)),
-        None if matches!(heard.end, End::Whole) && !heard.is_grpc() => Ok(Answer::Refused {
-            reason: "the answer is not gRPC's; OTLP over HTTP has a port of its own".to_owned(),
-        }),
+        // From something on the way that speaks HTTP only.
+        None if heard.status != StatusCode::OK => {
+            Ok(match heard.answer(signal, clock.wall()) {
+                // It has not looked into the call; nor would it take another.
+                Answer::Accepted { .. } | Answer::Malformed { .. } => not_grpc(heard.status),
+                answer => answer,
+            })
+        }
+        None if !heard.is_grpc() => Ok(not_grpc(heard.status)),
         None => Err(match &heard.end {
             End::Whole => "answered without a gRPC status".to_owned(),
             End::TooLong => "an answer too long to read to its status".to_owned(),
             End::Broken(error) => format!("the answer broke off: {}", shown(error)),
             End::Pending => "the answer's status did not come in time".to_owned(),
         }),
+    }
+}
+
+fn not_grpc(status: StatusCode) -> Answer {
+    let reason =
+        format!("{status}, but not an answer of gRPC's; OTLP over HTTP has a port of its own");
+    Answer::Denied { reason }
+}
+
+/// What came in place of an answer.
+fn silence(error: &transport::Error) -> Silence {
+    let reason = chain(error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return Silence::Unreachable(reason);
+        }
+        cause = error.source();
+    }
+    match reason.contains(NOT_HTTP_2) {
+        true => Silence::Foreign(reason),
+        false => Silence::Broken(reason),
     }
 }
 
@@ -261,6 +294,11 @@ fn failed(status: &Status) -> Answer {
         | Code::Unavailable
         | Code::DataLoss
         | Code::ResourceExhausted => Answer::Unavailable { after, reason },
+        Code::InvalidArgument => Answer::Malformed { reason },
+        // Unimplemented: another service's port, or a compression that it does not know.
+        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
+            Answer::Denied { reason }
+        }
         _ => Answer::Refused { reason },
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{
     Endpoint, USER_AGENT,
-    answer::{Heard, chain},
+    answer::{Heard, MOST_BYTES, chain},
     compress::compressed,
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Silence},
     tls::{Trust, trusting_nobody},
 };
 use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
@@ -23,6 +23,9 @@ use tokio::{sync::OnceCell, time::timeout};
 const KEPT: Duration = Duration::from_secs(20);
 /// Each signal has one request in flight at a time.
 const MOST_KEPT: usize = 3;
+
+/// hyper's words for bytes that no answer of HTTP/1 begins with: TLS, SSH, gRPC, …
+const NOT_HTTP: &str = "invalid HTTP version parsed";
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
@@ -67,13 +70,23 @@ impl Way {
                 .insert(header::CONTENT_ENCODING, encoding);
         }
         let mut heard = None;
-        let within = self.endpoint.timeout;
+        let within = self.endpoint.deadline();
         let exchange = timeout(within, self.client.exchange(request, &mut heard)).await;
-        let failed = exchange.unwrap_or_else(|_| Err(format!("no answer within {within:?}")));
-        match (heard, failed) {
+        match (heard, exchange) {
             (Some(heard), _) => heard.answer(signal, self.clock.wall()),
-            (None, failed) => remaining.unanswered(failed.err().unwrap_or_default()),
+            (None, Ok(Err(silence))) => remaining.unanswered(silence),
+            (None, _) => remaining.unanswered(remaining.timed_out(within)),
         }
+    }
+}
+
+/// What came in place of an answer.
+fn silence(error: &legacy::Error) -> Silence {
+    let reason = chain(error);
+    match error.is_connect() {
+        true => Silence::Unreachable(reason),
+        false if reason.contains(NOT_HTTP) => Silence::Foreign(reason),
+        false => Silence::Broken(reason),
     }
 }
 
@@ -106,12 +119,13 @@ impl Client {
         &self,
         request: Request<Outgoing>,
         heard: &mut Option<Heard>,
-    ) -> Result<(), String> {
-        let client = self.made.get_or_try_init(|| self.make()).await?;
+    ) -> Result<(), Silence> {
+        let client = self.made.get_or_try_init(|| self.make()).await;
         let response = client
+            .map_err(Silence::Unreachable)?
             .request(request)
             .await
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| silence(&error))?;
         let (head, body) = response.into_parts();
         heard.insert(Heard::of(head)).listen(body).await;
         Ok(())
@@ -135,6 +149,8 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)
             .pool_max_idle_per_host(MOST_KEPT)
+            // Of what is read ahead, and of a head; hyper's own bound is six times that.
+            .http1_max_buf_size(MOST_BYTES)
             .build(https))
     }
 }

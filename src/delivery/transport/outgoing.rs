@@ -9,10 +9,22 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// No connection was made.
+    Unreachable(String),
+    /// The connection failed the request, or was let go of.
+    Broken(String),
+    /// Whoever is there does not speak the protocol: another service's port, most often.
+    Foreign(String),
+}
 
 /// What a connection's error says of requests that the receiver has not looked at, though they were
 /// sent: HTTP/2 refuses streams beyond its limit, and TLS 1.3 refuses a client after the client's
@@ -31,22 +43,50 @@ const NOT_LOOKED_AT: [&str; 9] = [
 
 /// What of one body has not gone out yet.
 #[derive(Clone, Debug)]
-pub(super) struct Remaining(Arc<AtomicUsize>);
+pub(super) struct Remaining(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    bytes: AtomicUsize,
+    /// A connection has asked for the body.
+    has_connection: AtomicBool,
+}
 
 impl Remaining {
     fn of(body: &Bytes) -> Self {
-        // An empty body carries nothing that could be taken twice: it never counts as sent.
-        Self(Arc::new(AtomicUsize::new(body.len().max(1))))
+        Self(Arc::new(State {
+            // An empty body carries nothing that could be taken twice: it never counts as sent.
+            bytes: AtomicUsize::new(body.len().max(1)),
+            // Nor is it ever asked for.
+            has_connection: AtomicBool::new(body.is_empty()),
+        }))
+    }
+
+    fn is_asked_for(&self) {
+        self.0.has_connection.store(true, Ordering::Relaxed);
     }
 
     fn has_left(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// What it is that nothing came in time.
+    pub(super) fn timed_out(&self, within: Duration) -> Silence {
+        match self.0.has_connection.load(Ordering::Relaxed) {
+            true => Silence::Broken(format!("no answer within {within:?}")),
+            false => Silence::Unreachable(format!("no connection within {within:?}")),
+        }
     }
 
     /// What it means that nothing, or no complete head, was answered.
-    pub(super) fn unanswered(&self, reason: String) -> Answer {
+    pub(super) fn unanswered(&self, silence: Silence) -> Answer {
+        let reason = match silence {
+            Silence::Unreachable(reason) => return Answer::Unreachable { reason },
+            Silence::Foreign(reason) => return Answer::Denied { reason },
+            Silence::Broken(reason) => reason,
+        };
         // From the last byte on, the receiver may have taken it, whatever became of the connection.
-        let may_be_taken = self.0.load(Ordering::Relaxed) == 0
+        let may_be_taken = self.0.bytes.load(Ordering::Relaxed) == 0
             && !NOT_LOOKED_AT.iter().any(|words| reason.contains(words));
         if may_be_taken {
             Answer::Unanswered { reason }
@@ -83,7 +123,11 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|piece| Ok(Frame::data(piece))))
+        let piece = self.0.take();
+        if let Some(piece) = &piece {
+            piece.remaining.is_asked_for();
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -153,6 +197,7 @@ impl Body for Framed {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
+        self.remaining.is_asked_for();
         let frame = self.bytes.len().min(Self::FRAME);
         let frame = self.bytes.split_to(frame);
         self.remaining.has_left(frame.len());

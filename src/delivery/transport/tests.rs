@@ -1,5 +1,8 @@
 //! Over loopback, against receivers that do as they are told.
 
+#[cfg(feature = "grpc")]
+mod alike;
+mod bounds;
 mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -51,6 +54,10 @@ fn accepted() -> Answer {
 /// Whether it may be sent again without a doubt.
 fn is_unavailable(answer: &Answer) -> bool {
     matches!(answer, Answer::Unavailable { after: None, .. })
+}
+
+fn is_unreachable(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unreachable { .. })
 }
 
 fn is_unanswered(answer: &Answer) -> bool {

@@ -22,11 +22,7 @@ async fn who_is_not_there_has_taken_nothing() {
     let nobody = listener.local_addr().unwrap();
     drop(listener);
     let answered = send(endpoint(nobody), "some").await;
-    let Answer::Unavailable {
-        after: None,
-        reason,
-    } = answered
-    else {
+    let Answer::Unreachable { reason } = answered else {
         panic!("{answered:?}");
     };
     assert!(reason.contains("refused"), "{reason}");
@@ -34,7 +30,7 @@ async fn who_is_not_there_has_taken_nothing() {
     let mut unknown = short(nobody);
     unknown.url = "http://nowhere.invalid:4318/v1/traces".parse().unwrap();
     let answered = send(unknown, "some").await;
-    assert!(is_unavailable(&answered), "{answered:?}");
+    assert!(is_unreachable(&answered), "{answered:?}");
 }
 
 #[tokio::test]
@@ -198,11 +194,11 @@ async fn an_accepting_answer_that_breaks_off_still_accepts() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_no_answer() {
+async fn whoever_speaks_no_http_has_taken_nothing_and_never_will() {
     let address = receiver(|_, mut stream| {
         read(&mut stream).unwrap();
         stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").unwrap();
     });
     let answered = send(endpoint(address), "some").await;
-    assert!(is_unanswered(&answered), "{answered:?}");
+    assert!(matches!(answered, Answer::Denied { .. }), "{answered:?}");
 }

@@ -21,7 +21,7 @@ use tonic::{
 };
 
 type Meant = fn(&Answer) -> bool;
-type Said = Result<ExportTraceServiceResponse, Status>;
+pub(super) type Said = Result<ExportTraceServiceResponse, Status>;
 
 /// Notes what was asked, and says to all the same.
 struct Told {
@@ -42,9 +42,9 @@ impl TraceService for Told {
     }
 }
 
-type Requests = mpsc::Receiver<(MetadataMap, ExportTraceServiceRequest)>;
+pub(super) type Requests = mpsc::Receiver<(MetadataMap, ExportTraceServiceRequest)>;
 
-fn server(says: Said, tls: Option<ServerTlsConfig>) -> (Endpoint, Requests) {
+pub(super) fn server(says: Said, tls: Option<ServerTlsConfig>) -> (Endpoint, Requests) {
     let (asked, requests) = mpsc::channel();
     let asked = Mutex::new(asked);
     let service = TraceServiceServer::new(Told { asked, says })
@@ -66,7 +66,7 @@ fn server(says: Said, tls: Option<ServerTlsConfig>) -> (Endpoint, Requests) {
     (endpoint, requests)
 }
 
-fn grpc(address: SocketAddr) -> Endpoint {
+pub(super) fn grpc(address: SocketAddr) -> Endpoint {
     let mut endpoint = endpoint(address);
     endpoint.protocol = Protocol::Grpc;
     endpoint.url = format!("http://{address}").parse().unwrap();
@@ -74,7 +74,7 @@ fn grpc(address: SocketAddr) -> Endpoint {
 }
 
 /// A request with one span, whose name is as long as that.
-fn request(name: usize) -> ExportTraceServiceRequest {
+pub(super) fn request(name: usize) -> ExportTraceServiceRequest {
     let span = Span {
         name: "n".repeat(name),
         ..Span::default()
@@ -91,7 +91,7 @@ fn request(name: usize) -> ExportTraceServiceRequest {
     }
 }
 
-fn nothing_rejected() -> Said {
+pub(super) fn nothing_rejected() -> Said {
     Ok(ExportTraceServiceResponse::default())
 }
 
@@ -137,14 +137,19 @@ async fn a_partial_success_is_told() {
 /// `google.rpc.Status` with a RetryInfo of 7.5 seconds.
 fn with_retry_info(code: Code) -> Status {
     let delay = [0x08, 7, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01];
+    with_retry_info_of(code, &[&[0x0a, delay.len() as u8][..], &delay].concat())
+}
+
+/// `google.rpc.Status` with what stands for a RetryInfo.
+pub(super) fn with_retry_info_of(code: Code, value: &[u8]) -> Status {
     let details = answer::Status {
         message: String::new(),
         details: vec![answer::Any {
             type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
-            value: [&[0x0a, delay.len() as u8][..], &delay].concat(),
+            value: value.to_vec(),
         }],
     };
-    Status::with_details(code, "soon", details.encode_to_vec().into())
+    Status::with_details(code, "why", details.encode_to_vec().into())
 }
 
 #[tokio::test]
@@ -155,6 +160,8 @@ async fn statuses_mean_what_the_specification_says() {
         _ => false,
     };
     let never = |answer: &Answer| matches!(answer, Answer::Refused { .. });
+    let malformed = |answer: &Answer| matches!(answer, Answer::Malformed { .. });
+    let denied = |answer: &Answer| matches!(answer, Answer::Denied { .. });
     let too_large = |answer: &Answer| matches!(answer, Answer::TooLarge { .. });
     let plain = |code| Status::new(code, "why");
     let go = "grpc: received message larger than max (5 vs. 4)";
@@ -169,10 +176,10 @@ async fn statuses_mean_what_the_specification_says() {
         (with_retry_info(Code::ResourceExhausted), again_after),
         (plain(Code::ResourceExhausted), never),
         (Status::new(Code::ResourceExhausted, go), too_large),
-        (plain(Code::InvalidArgument), never),
-        (plain(Code::Unauthenticated), never),
-        (plain(Code::PermissionDenied), never),
-        (plain(Code::Unimplemented), never),
+        (plain(Code::InvalidArgument), malformed),
+        (plain(Code::Unauthenticated), denied),
+        (plain(Code::PermissionDenied), denied),
+        (plain(Code::Unimplemented), denied),
         (plain(Code::Internal), never),
         (plain(Code::Unknown), never),
         (with_retry_info(Code::Internal), never),
@@ -192,11 +199,11 @@ async fn a_message_beyond_the_servers_limit_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_service_that_the_server_lacks_is_refused() {
+async fn a_service_that_the_server_lacks_is_denied() {
     let (endpoint, _requests) = server(nothing_rejected(), None);
     let transport = connect([None, None, Some(endpoint)], &Clock::system()).unwrap();
     let answered = transport.send(Signal::Metrics, "".into()).await;
-    assert!(matches!(answered, Answer::Refused { .. }), "{answered:?}");
+    assert!(matches!(answered, Answer::Denied { .. }), "{answered:?}");
 }
 
 #[tokio::test]
@@ -206,7 +213,7 @@ async fn who_is_not_there_has_taken_nothing_and_is_found_when_there() {
     drop(listener);
     let transport = transport(grpc(address));
     let answered = transport.send(Signal::Traces, "some".into()).await;
-    assert!(is_unavailable(&answered), "{answered:?}");
+    assert!(is_unreachable(&answered), "{answered:?}");
 
     let (asked, _requests) = mpsc::channel();
     let told = Told {
@@ -262,5 +269,5 @@ async fn over_tls_the_same_certificates_hold() {
 
     endpoint.tls.certificate = Some(clients.pem());
     let answered = send(endpoint, body).await;
-    assert!(is_unavailable(&answered), "{answered:?}");
+    assert!(is_unreachable(&answered), "{answered:?}");
 }

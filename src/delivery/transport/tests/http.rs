@@ -183,7 +183,7 @@ async fn a_redirect_is_not_followed() {
     let reason = "307 Temporary Redirect (redirects are not followed)".to_owned();
     assert_eq!(
         send(endpoint(address), "some").await,
-        Answer::Refused { reason }
+        Answer::Denied { reason }
     );
     assert_eq!(requests.try_iter().count(), 1);
 }

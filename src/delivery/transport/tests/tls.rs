@@ -92,7 +92,7 @@ async fn the_given_certificate_is_trusted_and_no_other() {
 
     for tls in [trusting(&Authority::new()), Tls::default()] {
         let answered = send(secure(address, tls), "some").await;
-        assert!(is_unavailable(&answered), "{answered:?}");
+        assert!(is_unreachable(&answered), "{answered:?}");
     }
 }
 
@@ -117,5 +117,5 @@ async fn a_receiver_that_wants_to_know_us_is_shown_who_we_are() {
 async fn a_receiver_without_tls_has_taken_nothing() {
     let address = receiver(|_, mut stream| answer(&mut stream, "400 Bad Request", "", b""));
     let answered = send(secure(address, Tls::default()), "some").await;
-    assert!(is_unavailable(&answered), "{answered:?}");
+    assert!(is_unreachable(&answered), "{answered:?}");
 }

@@ -1,0 +1,308 @@
+//! The same over HTTP and over gRPC: one table, two receivers.
+
+use super::{
+    grpc::{Said, grpc, nothing_rejected, request, server, with_retry_info_of},
+    receiver::*,
+    *,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message as _;
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+use tonic::{Code, Status};
+
+/// An answer but for its words, which each protocol chooses for itself.
+#[derive(Debug, PartialEq)]
+enum Sense {
+    Accepted(u64, Option<String>),
+    Malformed,
+    TooLarge,
+    Refused,
+    Denied,
+    Unreachable,
+    Unavailable(Option<Duration>),
+    Unanswered,
+}
+
+fn sense(answer: Answer) -> Sense {
+    match answer {
+        Answer::Accepted { rejected, message } => Sense::Accepted(rejected, message),
+        Answer::Malformed { .. } => Sense::Malformed,
+        Answer::TooLarge { .. } => Sense::TooLarge,
+        Answer::Refused { .. } => Sense::Refused,
+        Answer::Denied { .. } => Sense::Denied,
+        Answer::Unreachable { .. } => Sense::Unreachable,
+        Answer::Unavailable { after, .. } => Sense::Unavailable(after),
+        Answer::Unanswered { .. } => Sense::Unanswered,
+    }
+}
+
+/// What a receiver of OTLP over HTTP says.
+struct Spoken {
+    status: &'static str,
+    headers: &'static str,
+    body: Vec<u8>,
+}
+
+fn says(status: &'static str, headers: &'static str) -> Spoken {
+    Spoken {
+        status,
+        headers,
+        body: Vec::new(),
+    }
+}
+
+fn partial(rejected_spans: i64, why: &str) -> (Spoken, Said) {
+    let response = ExportTraceServiceResponse {
+        partial_success: Some(ExportTracePartialSuccess {
+            rejected_spans,
+            error_message: why.to_owned(),
+        }),
+    };
+    let spoken = Spoken {
+        status: "200 OK",
+        headers: "content-type: application/x-protobuf\r\n",
+        body: response.encode_to_vec(),
+    };
+    (spoken, Ok(response))
+}
+
+fn accepted_but(rejected: u64, why: &str) -> Sense {
+    Sense::Accepted(rejected, (!why.is_empty()).then(|| why.to_owned()))
+}
+
+/// A RetryInfo of so many seconds.
+fn pause(seconds: i64) -> Status {
+    let mut delay = vec![0x08];
+    prost::encoding::encode_varint(seconds.cast_unsigned(), &mut delay);
+    let value = [&[0x0a, delay.len() as u8][..], &delay].concat();
+    with_retry_info_of(Code::Unavailable, &value)
+}
+
+fn cases() -> Vec<(Spoken, Said, Sense)> {
+    let status = |code| Err(Status::new(code, "why"));
+    let away = "503 Service Unavailable";
+    let partials = [
+        (2, "two are old", accepted_but(2, "two are old")),
+        (0, "this goes away", accepted_but(0, "this goes away")),
+        (-1, "", accepted_but(0, "")),
+        (i64::MAX, "", accepted_but(i64::MAX.cast_unsigned(), "")),
+    ];
+    let mut cases: Vec<_> = partials
+        .map(|(rejected, why, sense)| {
+            let (spoken, said) = partial(rejected, why);
+            (spoken, said, sense)
+        })
+        .into();
+    for (http, code, sense) in [
+        ("400 Bad Request", Code::InvalidArgument, Sense::Malformed),
+        ("401 Unauthorized", Code::Unauthenticated, Sense::Denied),
+        ("403 Forbidden", Code::PermissionDenied, Sense::Denied),
+        ("404 Not Found", Code::Unimplemented, Sense::Denied),
+        ("500 Internal Server Error", Code::Internal, Sense::Refused),
+        (away, Code::Unavailable, Sense::Unavailable(None)),
+    ] {
+        cases.push((says(http, ""), status(code), sense));
+    }
+    let go = "grpc: received message larger than max (5 vs. 4)";
+    let too_large = Status::new(Code::ResourceExhausted, go);
+    let said = says("413 Content Too Large", "");
+    cases.push((said, Err(too_large), Sense::TooLarge));
+    let garbage = |value: &[u8]| with_retry_info_of(Code::Unavailable, value);
+    for (header, retry_info, after) in [
+        ("retry-after: 30\r\n", pause(30), Some(30)),
+        (
+            "retry-after: 1000000000\r\n",
+            pause(1_000_000_000),
+            Some(300),
+        ),
+        (
+            "retry-after: 99999999999999999999\r\n",
+            pause(i64::MAX),
+            Some(300),
+        ),
+        ("retry-after: 0\r\n", pause(0), None),
+        ("retry-after: -5\r\n", pause(-5), None),
+        // Over by now, by the tests' clock.
+        (
+            "retry-after: Wed, 31 Dec 1969 23:59:00 GMT\r\n",
+            pause(i64::MIN),
+            None,
+        ),
+        ("retry-after: soon\r\n", garbage(b"\xff\xff\xff"), None),
+        ("retry-after: \r\n", garbage(b""), None),
+        (
+            "",
+            Status::with_details(Code::Unavailable, "", Bytes::from_static(b"\x1a\xff")),
+            None,
+        ),
+    ] {
+        let after = after.map(Duration::from_secs);
+        cases.push((
+            says(away, header),
+            Err(retry_info),
+            Sense::Unavailable(after),
+        ));
+    }
+    cases
+}
+
+#[tokio::test]
+async fn an_answer_means_the_same_over_both() {
+    for (spoken, said, expected) in cases() {
+        let shown = format!("{} {:?} or {said:?}", spoken.status, spoken.headers);
+        let address = receiver(move |_, mut stream| {
+            read(&mut stream).unwrap();
+            answer(&mut stream, spoken.status, spoken.headers, &spoken.body);
+        });
+        let over_http = sense(send(endpoint(address), "some").await);
+        assert_eq!(over_http, expected, "HTTP: {shown}");
+
+        let (endpoint, _requests) = server(said, None);
+        let over_grpc = sense(send(endpoint, request(1).encode_to_vec()).await);
+        assert_eq!(over_grpc, expected, "gRPC: {shown}");
+    }
+}
+
+/// The endpoint over HTTP, and over gRPC.
+fn both(address: SocketAddr) -> [Endpoint; 2] {
+    [endpoint(address), grpc(address)]
+}
+
+#[tokio::test]
+async fn without_a_connection_nobody_was_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    // Says nothing, so that a handshake of TLS comes to no end.
+    let silent = receiver(|_, stream| {
+        thread::sleep(AMPLE);
+        drop(stream);
+    });
+    let without_tls = receiver(|_, mut stream| {
+        let _ = stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+    });
+    let other_host = |mut endpoint: Endpoint, host: &str| {
+        let (scheme, port) = host.split_once('+').unwrap();
+        endpoint.url = format!("{scheme}://{port}/v1/traces").parse().unwrap();
+        endpoint
+    };
+    for (place, address) in [
+        (format!("http+{nobody}"), nobody),
+        ("http+nowhere.invalid:4318".to_owned(), nobody),
+        (format!("https+localhost:{}", silent.port()), silent),
+        (
+            format!("https+localhost:{}", without_tls.port()),
+            without_tls,
+        ),
+    ] {
+        for endpoint in both(address) {
+            let protocol = endpoint.protocol;
+            let mut endpoint = other_host(endpoint, &place);
+            endpoint.timeout = SHORT;
+            let begun = tokio::time::Instant::now();
+            let answered = send(endpoint, "some").await;
+            assert!(
+                is_unreachable(&answered),
+                "{protocol:?} {place}: {answered:?}"
+            );
+            assert!(begun.elapsed() < AMPLE, "{protocol:?} {place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_accepts_and_never_answers_holds_an_attempt_until_its_deadline() {
+    for (length, expected) in [
+        (1_000, Sense::Unanswered),
+        (LARGE, Sense::Unavailable(None)),
+    ] {
+        let address = receiver(|_, stream| {
+            thread::sleep(AMPLE);
+            drop(stream);
+        });
+        for mut endpoint in both(address) {
+            let protocol = endpoint.protocol;
+            endpoint.timeout = SHORT;
+            let begun = tokio::time::Instant::now();
+            let answered = sense(send(endpoint, vec![0; length]).await);
+            let took = begun.elapsed();
+            assert_eq!(answered, expected, "{protocol:?} {length}");
+            assert!(took >= SHORT && took < AMPLE, "{protocol:?} {took:?}");
+        }
+    }
+}
+
+/// Passes all bytes on between the client and `server` until it is told to die: then whatever the
+/// client sends next is answered by a reset.
+fn mortal(server: SocketAddr, dies: &Arc<AtomicBool>) -> SocketAddr {
+    let dies = Arc::clone(dies);
+    receiver(move |_, mut client| {
+        let mut server = TcpStream::connect(server).unwrap();
+        let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let mut some = [0; 16 * 1024];
+        while let Ok(length @ 1..) = client.read(&mut some) {
+            if dies.load(Ordering::SeqCst) {
+                // The other handle would keep the connection.
+                let _ = server.shutdown(Shutdown::Both);
+                return reset(client);
+            }
+            if server.write_all(&some[..length]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_dies_early_is_no_want_of_a_connection() {
+    let over_http = receiver(|_, mut stream| {
+        while read(&mut stream).is_some() {
+            answer(&mut stream, "200 OK", "", b"");
+        }
+    });
+    let (over_grpc, _requests) = server(nothing_rejected(), None);
+    let over_grpc = over_grpc.url.authority().unwrap().as_str().parse().unwrap();
+    for server in [over_http, over_grpc] {
+        let dies = Arc::new(AtomicBool::new(false));
+        let [by_http, by_grpc] = both(mortal(server, &dies));
+        let endpoint = if server == over_http {
+            by_http
+        } else {
+            by_grpc
+        };
+        let protocol = endpoint.protocol;
+        let transport = transport(endpoint);
+        let body = request(1).encode_to_vec();
+        let answered = transport.send(Signal::Traces, body.into()).await;
+        assert_eq!(answered, accepted(), "{protocol:?}");
+        dies.store(true, Ordering::SeqCst);
+        let answered = transport.send(Signal::Traces, vec![0; LARGE].into()).await;
+        assert!(is_unavailable(&answered), "{protocol:?}: {answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_port_of_the_other_protocol_denies() {
+    // As servers of HTTP/1 answer the preface of HTTP/2.
+    let http = receiver(|_, mut stream| {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).unwrap();
+        answer(&mut stream, "400 Bad Request", "", b"");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let answered = send(grpc(http), request(1).encode_to_vec()).await;
+    assert_eq!(sense(answered), Sense::Denied);
+
+    let (grpc, _requests) = server(nothing_rejected(), None);
+    let address = grpc.url.authority().unwrap().as_str().parse().unwrap();
+    let answered = send(endpoint(address), request(1).encode_to_vec()).await;
+    assert_eq!(sense(answered), Sense::Denied);
+}
