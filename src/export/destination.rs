@@ -155,7 +155,9 @@ impl Destination {
         })
     }
 
-    /// How long one attempt may take, connecting included. More than 0. Default: 10 seconds.
+    /// How long one attempt may take, connecting included. More than 0. Default: 3 seconds, so that
+    /// a receiver that takes connections and never answers holds a batch no longer; the default of
+    /// OpenTelemetry's specification, 10 seconds, is `OTEL_EXPORTER_OTLP_TIMEOUT=10000`.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.otlp_set("timeout", |setting, otlp| {
             otlp.base.timeout = Some(Given::new(setting, format!("{timeout:?}"), timeout));
@@ -426,13 +428,13 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_protobuf_over_http_uncompressed_within_ten_seconds() {
+    fn the_defaults_are_protobuf_over_http_uncompressed_within_three_seconds() {
         let destination = collector("http://localhost:4318");
         let [endpoint, ..] = destination.endpoints().unwrap();
         let endpoint = endpoint.unwrap();
         assert_eq!(endpoint.protocol, Protocol::HttpProtobuf);
         assert_eq!(endpoint.compression, Compression::None);
-        assert_eq!(endpoint.timeout, Duration::from_secs(10));
+        assert_eq!(endpoint.timeout, Duration::from_secs(3));
         assert!(endpoint.headers.is_empty());
         assert!(endpoint.tls.certificate.is_none() && endpoint.tls.client.is_none());
         assert_eq!(destination.metrics_temporality(), Temporality::Cumulative);

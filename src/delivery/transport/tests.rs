@@ -7,6 +7,8 @@ mod faults;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+#[cfg(feature = "grpc")]
+mod http_2;
 mod receiver;
 mod tls;
 
@@ -41,7 +43,11 @@ fn transport(endpoint: Endpoint) -> Arc<dyn Transport> {
 }
 
 async fn send(endpoint: Endpoint, body: impl Into<Bytes>) -> Answer {
-    transport(endpoint).send(Signal::Traces, body.into()).await
+    let transport = transport(endpoint);
+    let attempt = transport.send(Signal::Traces, body.into());
+    // Not the attempt's own deadline, which may be what is missing.
+    let ended = tokio::time::timeout(4 * AMPLE, attempt).await;
+    ended.expect("an attempt ends")
 }
 
 fn accepted() -> Answer {

@@ -1,5 +1,8 @@
 //! `OTEL_EXPORTER_OTLP_…` as a destination. A variable of one signal has precedence over that of
 //! all, option by option.
+//!
+//! Where nothing is set, an attempt takes at most 3 seconds; `OTEL_EXPORTER_OTLP_TIMEOUT=10000` is
+//! the specification's default.
 
 use super::{
     Variables,

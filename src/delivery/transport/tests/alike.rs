@@ -2,9 +2,11 @@
 
 use super::{
     grpc::{Said, grpc, nothing_rejected, request, server, with_retry_info_of},
+    http_2::over_http_2,
     receiver::*,
     *,
 };
+use http_body_util::Full;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
@@ -290,7 +292,7 @@ async fn a_kept_connection_that_dies_early_is_no_want_of_a_connection() {
 }
 
 #[tokio::test]
-async fn the_port_of_the_other_protocol_denies() {
+async fn the_port_of_another_protocol_denies() {
     // As servers of HTTP/1 answer the preface of HTTP/2.
     let http = receiver(|_, mut stream| {
         let mut preface = [0; 24];
@@ -301,8 +303,48 @@ async fn the_port_of_the_other_protocol_denies() {
     let answered = send(grpc(http), request(1).encode_to_vec()).await;
     assert_eq!(sense(answered), Sense::Denied);
 
+    // As servers of HTTP/2 do, once the request has come.
+    let http_2 = receiver(|_, mut stream| {
+        read(&mut stream).unwrap();
+        let _ = stream.write_all(b"\0\0\0\x04\0\0\0\0\0");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let answered = send(endpoint(http_2), "some").await;
+    assert_eq!(sense(answered), Sense::Denied);
+
+    // A page about the weather, over HTTP/2.
+    for (status, expected) in [
+        (200, Sense::Denied),
+        (204, Sense::Denied),
+        (400, Sense::Denied),
+        (404, Sense::Denied),
+        (413, Sense::TooLarge),
+        (503, Sense::Unavailable(None)),
+        (500, Sense::Refused),
+    ] {
+        let address = page_over_http_2(status).await;
+        let answered = send(grpc(address), request(1).encode_to_vec()).await;
+        assert_eq!(sense(answered), expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_before_it_is_asked_has_taken_nothing() {
+    // It may be a gateway that is full, and says so at once.
     let (grpc, _requests) = server(nothing_rejected(), None);
     let address = grpc.url.authority().unwrap().as_str().parse().unwrap();
     let answered = send(endpoint(address), request(1).encode_to_vec()).await;
-    assert_eq!(sense(answered), Sense::Denied);
+    let answered = sense(answered);
+    let may_be = [Sense::Unavailable(None), Sense::Denied];
+    assert!(may_be.contains(&answered), "{answered:?}");
+}
+
+async fn page_over_http_2(status: u16) -> SocketAddr {
+    over_http_2(move || {
+        let page = ::http::Response::builder().status(status);
+        let page = page.header("content-type", "text/html");
+        page.body(Full::new(Bytes::from_static(b"<p>sunny</p>")))
+            .unwrap()
+    })
+    .await
 }
