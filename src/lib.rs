@@ -72,6 +72,7 @@ pub mod context;
 mod delivery;
 pub mod error;
 pub mod export;
+mod fork;
 pub mod ids;
 mod instrumentation;
 pub mod metrics;

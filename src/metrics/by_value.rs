@@ -19,11 +19,14 @@ pub(crate) struct CountersByValue {
     attribute: &'static str,
     known: InsertOnlyMap<Box<str>, Arc<Counter>>,
     other: OnceLock<Arc<Counter>>,
+    /// Where a forked child counts what has no counter yet.
+    nowhere: Arc<Counter>,
 }
 
 impl CountersByValue {
     pub(crate) fn new(family: Family<Counter>, attribute: &'static str) -> Self {
         Self {
+            nowhere: family.detached(),
             family,
             attribute,
             known: InsertOnlyMap::new(VALUES / 4, VALUES),
@@ -51,6 +54,9 @@ impl CountersByValue {
                 .insert(hash, |known| **known == *value, || (value.into(), series()))
         });
         known.unwrap_or_else(|| {
+            if self.family.is_forked() {
+                return &self.nowhere;
+            }
             self.family.count_overflow();
             self.other
                 .get_or_init(|| self.family.kept(&[(self.attribute, OTHER)]))

@@ -1,9 +1,10 @@
 //! Sums: sharded integers, and sums that somebody else keeps and we read.
 
 use super::{shards, shared::Shared};
+use crate::fork::Lock;
 use crossbeam_utils::CachePadded;
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -12,14 +13,14 @@ use std::sync::{
 pub(crate) struct Counter {
     shards: Box<[CachePadded<AtomicU64>]>,
     /// Serialises [`absolute`](Self::absolute), which reads before it adds.
-    absolute: Mutex<()>,
+    absolute: Lock<()>,
 }
 
 impl Counter {
     pub(super) fn new() -> Self {
         Self {
             shards: (0..shards::count()).map(|_| Default::default()).collect(),
-            absolute: Mutex::new(()),
+            absolute: Lock::default(),
         }
     }
 
@@ -31,8 +32,9 @@ impl Counter {
 
     /// Raises the sum to `to`, unless it is there or beyond already.
     pub(crate) fn absolute(&self, to: u64) {
-        let _one_at_a_time = self.absolute.lock().unwrap_or_else(PoisonError::into_inner);
-        self.add(to.saturating_sub(self.read()));
+        if let Some(_one_at_a_time) = self.absolute.hold() {
+            self.add(to.saturating_sub(self.read()));
+        }
     }
 
     pub(crate) fn read(&self) -> u64 {

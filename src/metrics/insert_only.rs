@@ -1,5 +1,6 @@
 //! A bounded map that is only ever added to: reading takes no lock and writes to no shared line.
 
+use crate::fork::Process;
 use std::sync::{
     OnceLock,
     atomic::{AtomicUsize, Ordering},
@@ -11,6 +12,7 @@ pub(crate) struct InsertOnlyMap<K, V> {
     chains: Box<[Link<K, V>]>,
     len: AtomicUsize,
     capacity: usize,
+    process: Process,
 }
 
 type Link<K, V> = OnceLock<Box<Node<K, V>>>;
@@ -32,6 +34,7 @@ impl<K, V> InsertOnlyMap<K, V> {
                 .collect(),
             len: AtomicUsize::new(0),
             capacity,
+            process: Process::current(),
         }
     }
 
@@ -48,7 +51,8 @@ impl<K, V> InsertOnlyMap<K, V> {
         None
     }
 
-    /// Links what `make` makes unless the key is there by then. `None`: the map is full.
+    /// Links what `make` makes unless the key is there by then. `None`: the map is full, or this is
+    /// a forked child, where a link may be in the making for ever.
     #[cold]
     pub(crate) fn insert(
         &self,
@@ -59,7 +63,7 @@ impl<K, V> InsertOnlyMap<K, V> {
         if let Some(value) = self.get(hash, &is_key) {
             return Some(value);
         }
-        if self.len.load(Ordering::Relaxed) >= self.capacity {
+        if self.process.is_forked() || self.len.load(Ordering::Relaxed) >= self.capacity {
             return None;
         }
         let (key, value) = make();

@@ -8,11 +8,12 @@ use super::{
     labels::{Labels, Reserved},
     shared::Shared,
 };
+use crate::fork::Lock;
 use std::{
     collections::HashMap,
     marker::PhantomData,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -91,9 +92,9 @@ pub(crate) struct Instrument {
     pub(crate) unit: Unit,
     /// Of somebody else's, not of the catalog.
     pub(super) is_foreign: bool,
-    description: Mutex<Arc<str>>,
+    description: Lock<Arc<str>>,
     shape: Shape,
-    table: Mutex<Table>,
+    table: Lock<Table>,
     overflow: OnceLock<Arc<Series>>,
     overflowed: AtomicU64,
     limit: usize,
@@ -130,9 +131,9 @@ impl Instrument {
             kind: declaration.kind,
             unit: declaration.unit,
             is_foreign: declaration.is_foreign,
-            description: Mutex::new(declaration.description.into()),
+            description: Lock::new(declaration.description.into()),
             shape: declaration.shape,
-            table: Mutex::default(),
+            table: Lock::default(),
             overflow: OnceLock::new(),
             overflowed: AtomicU64::new(0),
             limit,
@@ -149,7 +150,13 @@ impl Instrument {
     ) -> Result<Arc<Series>, Reserved> {
         let le_is_reserved = self.kind == Kind::Histogram;
         let labels = Labels::new(attributes, le_is_reserved, &self.shared)?;
-        let mut table = lock(&self.table);
+        let Some(mut table) = self.table.hold() else {
+            // One that no reader sees.
+            return Ok(Arc::new(Series {
+                storage: self.storage(),
+                labels,
+            }));
+        };
         if let Some(series) = table.by_text.get(&labels.text) {
             return Ok(Arc::clone(series));
         }
@@ -173,16 +180,21 @@ impl Instrument {
     /// The series are copied out, so that a reader never holds up who registers one.
     pub(crate) fn all_series(&self, into: &mut Vec<Arc<Series>>) {
         into.clear();
-        into.extend(lock(&self.table).in_order.iter().cloned());
+        if let Some(table) = self.table.hold() {
+            into.extend(table.in_order.iter().cloned());
+        }
         into.extend(self.overflow.get().cloned());
     }
 
     pub(crate) fn description(&self) -> Arc<str> {
-        Arc::clone(&lock(&self.description))
+        let description = self.description.hold();
+        description.map_or_else(|| "".into(), |description| Arc::clone(&description))
     }
 
     pub(super) fn describe(&self, description: &str) {
-        *lock(&self.description) = description.into();
+        if let Some(mut known) = self.description.hold() {
+            *known = description.into();
+        }
     }
 
     /// Measurements that found a cap.
@@ -238,11 +250,6 @@ impl Instrument {
     }
 }
 
-/// Nothing of ours panics under these locks, and what they hold is whole at every step.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// An instrument whose series hold a `T`.
 #[derive(Debug)]
 pub(crate) struct Family<T> {
@@ -275,14 +282,28 @@ impl<T: Stored> Family<T> {
             .and_then(|series| T::of(&series.storage).cloned())
             // A label of our own that is reserved would be a bug of ours: the test over the
             // catalog finds it, and the host does not pay for it.
-            .unwrap_or_else(|| T::detached(&self.instrument.shared))
+            .unwrap_or_else(|| self.detached())
     }
 
     /// Where what has no room of its own is gathered.
     pub(crate) fn overflow(&self) -> Arc<T> {
+        if self.is_forked() {
+            return self.detached();
+        }
         T::of(&self.instrument.overflow().storage)
             .cloned()
-            .unwrap_or_else(|| T::detached(&self.instrument.shared))
+            .unwrap_or_else(|| self.detached())
+    }
+
+    /// One that no reader sees.
+    pub(crate) fn detached(&self) -> Arc<T> {
+        T::detached(&self.instrument.shared)
+    }
+
+    /// Whether the caller runs in a forked child, which must not wait for somebody's first use.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.instrument.table.is_forked()
     }
 
     pub(crate) fn count_overflow(&self) {

@@ -12,12 +12,9 @@ use super::{
     naming,
     registry::{DESCRIPTION_LIMIT, Registry},
 };
+use crate::fork::Lock;
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Label sets of each kind, as written at the call, whose series are found without a lock.
 const REMEMBERED: usize = 8_192;
@@ -35,7 +32,7 @@ pub(crate) struct Recorder {
     gauges: Remembered<Gauge>,
     histograms: Remembered<Histogram>,
     /// Of instruments that are described but not used yet.
-    descriptions: Mutex<HashMap<String, (Unit, Box<str>)>>,
+    descriptions: Lock<HashMap<String, (Unit, Box<str>)>>,
 }
 
 /// `None` is remembered as well: an instrument that was refused.
@@ -48,7 +45,7 @@ impl Recorder {
             counters: InsertOnlyMap::new(CHAINS, REMEMBERED),
             gauges: InsertOnlyMap::new(CHAINS, REMEMBERED),
             histograms: InsertOnlyMap::new(CHAINS, REMEMBERED),
-            descriptions: Mutex::default(),
+            descriptions: Lock::default(),
         }
     }
 
@@ -103,10 +100,9 @@ impl Recorder {
             }
             return;
         }
-        let mut waiting = self
-            .descriptions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let Some(mut waiting) = self.descriptions.hold() else {
+            return;
+        };
         if name.as_str().len() <= naming::NAME_LIMIT && waiting.len() < REMEMBERED {
             let unit = unit.map_or(Unit::NONE, unit_of);
             waiting.insert(name.as_str().to_owned(), (unit, description.into()));
@@ -114,11 +110,9 @@ impl Recorder {
     }
 
     fn take_description(&self, name: &str) -> (Unit, Box<str>) {
-        self.descriptions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name)
-            .unwrap_or((Unit::NONE, Box::default()))
+        let mut waiting = self.descriptions.hold();
+        let described = waiting.as_mut().and_then(|waiting| waiting.remove(name));
+        described.unwrap_or((Unit::NONE, Box::default()))
     }
 }
 

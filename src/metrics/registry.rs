@@ -6,17 +6,17 @@ use super::{
     foreign::Form,
     gauge::Gauge,
     histogram::{Edges, Histogram, Scale},
-    instrument::{Budget, Declaration, Family, Instrument, Shape, lock},
+    instrument::{Budget, Declaration, Family, Instrument, Shape},
     labels::cut,
     naming,
     shared::Shared,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, fork::Lock};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -88,8 +88,8 @@ type Observer = Arc<dyn Fn() + Send + Sync>;
 /// All instruments of one telemetry.
 pub(crate) struct Registry {
     limits: Limits,
-    names: Mutex<Names>,
-    observers: Mutex<Vec<Observer>>,
+    names: Lock<Names>,
+    observers: Lock<Vec<Observer>>,
     refusals: [AtomicU64; Refusal::ALL.len()],
     budget: Arc<Budget>,
     shared: Arc<Shared>,
@@ -115,8 +115,8 @@ impl Registry {
         };
         Self {
             budget: Arc::new(Budget::new(limits.bytes)),
-            names: Mutex::new(names),
-            observers: Mutex::default(),
+            names: Lock::new(names),
+            observers: Lock::default(),
             refusals: Default::default(),
             shared: Arc::new(Shared::new(clock)),
             limits,
@@ -167,8 +167,9 @@ impl Registry {
             is_foreign: false,
         };
         let instrument = self.instrument(declaration);
-        let mut names = lock(&self.names);
-        if names.claim(&instrument).is_err() {
+        if let Some(mut names) = self.names.hold()
+            && names.claim(&instrument).is_err()
+        {
             self.count_refusal(&mut names, descriptor.name(), Refusal::NameCollision);
         }
         instrument
@@ -182,7 +183,12 @@ impl Registry {
         described: impl FnOnce() -> (Unit, Box<str>),
     ) -> Result<Arc<Instrument>, Refused> {
         let kind = form.kind();
-        let mut names = lock(&self.names);
+        let Some(mut names) = self.names.hold() else {
+            return Err(Refused {
+                refusal: Refusal::Limit,
+                is_new: false,
+            });
+        };
         if let Some(known) = names.by_name.get(name) {
             // The catalog's own instruments are ours alone to record into.
             if known.is_foreign && known.kind == kind {
@@ -216,11 +222,17 @@ impl Registry {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<Instrument>> {
-        lock(&self.names).by_name.get(name).cloned()
+        self.names.hold()?.by_name.get(name).cloned()
     }
 
     pub(super) fn refuse(&self, name: &str, refusal: Refusal) -> Refused {
-        self.count_refusal(&mut lock(&self.names), name, refusal)
+        match self.names.hold() {
+            Some(mut names) => self.count_refusal(&mut names, name, refusal),
+            None => Refused {
+                refusal,
+                is_new: false,
+            },
+        }
     }
 
     /// An instrument counts once for each name, as long as there is room to remember the names.
@@ -245,17 +257,21 @@ impl Registry {
 
     /// `observer` runs before each collection and sets what it watches.
     pub(crate) fn observe(&self, observer: impl Fn() + Send + Sync + 'static) {
-        lock(&self.observers).push(Arc::new(observer));
+        if let Some(mut observers) = self.observers.hold() {
+            observers.push(Arc::new(observer));
+        }
     }
 
-    /// Lets the observers look, and returns every instrument, in the order of their families.
+    /// Lets the observers look, and returns every instrument, in the order of their families; in a
+    /// forked child none, and nobody looks.
     pub(crate) fn collect(&self) -> Vec<Arc<Instrument>> {
         // Copied out: an observer of the application's may register an instrument.
-        let observers = lock(&self.observers).clone();
-        for observer in observers {
+        let observers = self.observers.hold().map(|observers| observers.clone());
+        for observer in observers.unwrap_or_default() {
             observer();
         }
-        lock(&self.names).instruments.values().cloned().collect()
+        let all = |names: &Names| names.instruments.values().cloned().collect();
+        self.names.hold().map_or_else(Vec::new, |names| all(&names))
     }
 
     /// After this, each series takes a fresh exemplar.
@@ -270,7 +286,9 @@ impl Registry {
 
     /// Instruments with measurements that found a cap, and how many.
     pub(crate) fn overflows(&self) -> Vec<(Box<str>, u64)> {
-        let names = lock(&self.names);
+        let Some(names) = self.names.hold() else {
+            return Vec::new();
+        };
         let counts = names
             .instruments
             .values()

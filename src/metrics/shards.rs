@@ -4,9 +4,10 @@
 //! of its shard, so it adds by a load and a store, at a fifth of the price of a locked addition.
 //! Later threads share the remaining shards and pay for the lock.
 
+use crate::fork::Lock;
 use std::{
     sync::{
-        Mutex, OnceLock, PoisonError,
+        OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -99,13 +100,15 @@ fn shared() -> Mine {
 #[derive(Debug)]
 struct Claim(Mine);
 
-/// Shards without an owner; `None` before the first claim.
-static FREE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
+/// Shards without an owner; `None` before the first claim. In a forked child new threads share.
+static FREE: Lock<Option<Vec<usize>>> = Lock::of_the_program(None);
 
 impl Claim {
     #[cold]
     fn take() -> Self {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut free) = FREE.hold() else {
+            return Self(shared());
+        };
         let free = free.get_or_insert_with(|| (0..layout().owned).rev().collect());
         Self(free.pop().map_or_else(shared, |index| Mine {
             index,
@@ -116,8 +119,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.0.is_owned {
-            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.is_owned
+            && let Some(mut free) = FREE.hold()
+        {
             free.get_or_insert_default().push(self.0.index);
         }
     }

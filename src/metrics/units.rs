@@ -1,11 +1,8 @@
 //! Units as libraries write them, in UCUM, with the words that end a Prometheus name.
 
 use super::descriptor::Unit;
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
+use crate::fork::Lock;
+use std::{borrow::Cow, collections::HashSet};
 
 /// The longest unit that OpenTelemetry allows, in bytes.
 const LONGEST: usize = 63;
@@ -63,10 +60,10 @@ impl Unit {
     }
 }
 
-/// The text for good, as long as there is room for one more.
+/// The text for good, as long as there is room for one more; never in a forked child.
 fn kept(text: String) -> Option<&'static str> {
-    static KEPT: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    static KEPT: Lock<Option<HashSet<&'static str>>> = Lock::of_the_program(None);
+    let mut kept = KEPT.hold()?;
     let kept = kept.get_or_insert_default();
     if let Some(known) = kept.get(text.as_str()) {
         return Some(known);

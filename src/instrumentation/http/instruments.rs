@@ -37,6 +37,8 @@ pub(crate) struct Instruments {
     unmatched: Route,
     other: Route,
     overflow: Series,
+    /// Where a forked child records what nobody recorded before.
+    nowhere: (Arc<UpDownCounter>, Arc<Histogram>),
 }
 
 /// One route and the series that it was seen with.
@@ -90,15 +92,18 @@ impl Instruments {
             &http::REQUEST_BODY_SIZE,
             &http::RESPONSE_BODY_SIZE,
         ];
+        let active_family = registry.up_down_counter(&http::ACTIVE_REQUESTS);
+        let measures = measures.map(|descriptor| registry.histogram(descriptor));
         let instruments = Self {
             pipeline,
+            nowhere: (active_family.detached(), measures[0].detached()),
             started: registry.counter(&http::REQUESTS_STARTED).kept(&[]),
             finished,
             active: (0..Traits::METHODS * Traits::SCHEMES)
                 .map(|_| OnceLock::new())
                 .collect(),
-            active_family: registry.up_down_counter(&http::ACTIVE_REQUESTS),
-            measures: measures.map(|descriptor| registry.histogram(descriptor)),
+            active_family,
+            measures,
             overflow: Series::default(),
             streams_active: registry.up_down_counter(&http::STREAMS_ACTIVE),
             streams_duration: registry.histogram(&http::STREAMS_DURATION),
@@ -126,7 +131,11 @@ impl Instruments {
     }
 
     pub(super) fn active(&self, traits: Traits) -> &UpDownCounter {
-        self.active[traits.method_and_scheme()].get_or_init(|| {
+        let active = &self.active[traits.method_and_scheme()];
+        if self.active_family.is_forked() {
+            return active.get().unwrap_or(&self.nowhere.0);
+        }
+        active.get_or_init(|| {
             self.active_family.kept(&[
                 (semconv::HTTP_REQUEST_METHOD, traits.method()),
                 (semconv::URL_SCHEME, traits.scheme()),
@@ -201,7 +210,11 @@ impl Alike<'_> {
         if is_overflow {
             family.count_overflow();
         }
-        self.series[measure as usize].get_or_init(|| match is_overflow {
+        let series = &self.series[measure as usize];
+        if family.is_forked() {
+            return series.get().unwrap_or(&self.instruments.nowhere.1);
+        }
+        series.get_or_init(|| match is_overflow {
             true => family.overflow(),
             false => self.make(family),
         })

@@ -31,6 +31,7 @@ pub(crate) const PLAN: Plan = Plan {
             "redaction",
             "stack",
             "sync",
+            "fork",
             "mutation",
         ],
         &["metrics", "records", "worker"],
