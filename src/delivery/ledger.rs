@@ -240,6 +240,28 @@ impl LedgerRow {
     }
 }
 
+impl LedgerRow {
+    /// The row of a forked child: what it recorded is all that it knows of.
+    pub(crate) fn of_fork(destination: &str, signal: Signal, records: u64) -> Self {
+        let lost = |reason: &Reason| match reason {
+            Reason::Fork => (*reason, records),
+            _ => (*reason, 0),
+        };
+        Self {
+            destination: destination.to_owned(),
+            signal: signal.name(),
+            accepted: records,
+            acknowledged: 0,
+            rejected: 0,
+            dropped: Reason::ALL.iter().map(lost).collect(),
+            ambiguous: 0,
+            queued: 0,
+            in_flight: 0,
+            spooled: 0,
+        }
+    }
+}
+
 /// `collector traces: 12 of 14 acknowledged, 2 dropped (deadline)`.
 impl fmt::Display for LedgerRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
