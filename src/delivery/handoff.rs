@@ -3,6 +3,7 @@
 
 use super::ledger::Reason;
 use crate::{
+    fork::Process,
     mutation::{self, Mutation},
     records::{Priority, Record, Signal},
     sync::{
@@ -35,6 +36,9 @@ pub(crate) struct Handoff {
     filled: Notify,
     /// The worker looks again in a while, unless it is woken.
     is_asleep: AtomicBool,
+    process: Process,
+    /// By signal: those of a forked child.
+    forked: [AtomicU64; Signal::ALL.len()],
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +99,8 @@ impl Handoff {
             found_none_free: Default::default(),
             filled: Notify::new(),
             is_asleep: AtomicBool::new(false),
+            process: Process::current(),
+            forked: Default::default(),
         }
     }
 
@@ -105,12 +111,36 @@ impl Handoff {
         self.wanted[signal as usize]
     }
 
+    /// Whether the caller runs in a forked child, which has nobody to take what lies here; then the
+    /// record that it is about to make is lost, and counted without a lock.
+    #[inline]
+    pub(crate) fn is_lost_by_fork(&self, signal: Signal) -> bool {
+        let is_forked = self.is_forked();
+        if is_forked {
+            self.forked[signal as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        is_forked
+    }
+
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.process.is_forked()
+    }
+
+    /// Records of a forked child, and in the child itself.
+    pub(crate) fn lost_by_fork(&self, signal: Signal) -> u64 {
+        self.forked[signal as usize].load(Ordering::Relaxed)
+    }
+
     /// Leaves a record; one that finds no room, or comes after the end, is counted.
     ///
     /// No call to the system: who finds its shard taken takes another, and the worker is woken only
     /// from its longer sleep.
     #[inline]
     pub(crate) fn offer(&self, record: Record, fields: &[u8]) {
+        if self.is_lost_by_fork(record.signal()) {
+            return;
+        }
         let mine = shard_of_this_thread();
         if mutation::is_on(Mutation::WaitsForRoom) {
             while lock(self.shard(mine)).held.bytes() > self.shard_bytes / 2 {
@@ -136,6 +166,9 @@ impl Handoff {
         // A shard is held for a fraction of a microsecond, unless its holder lost the processor:
         // then it may have this one.
         const ROUNDS: usize = 16;
+        if self.is_lost_by_fork(record.signal()) {
+            return false;
+        }
         let mine = shard_of_this_thread();
         let free = (0..ROUNDS).find_map(|round| {
             if round > 0 {
@@ -175,10 +208,14 @@ impl Handoff {
 
     /// Whether the worker is to be woken.
     fn leave(&self, shard: &mut Shard, record: Record, fields: &[u8]) -> bool {
+        let is_closed = self.is_closed.load(Ordering::Relaxed);
+        if is_closed && mutation::is_on(Mutation::SilentAfterShutdown) {
+            return false;
+        }
         let counts = &mut shard.offered[record.signal() as usize];
         counts.accepted += 1;
-        if self.is_closed.load(Ordering::Relaxed) {
-            counts.after_shutdown += u64::from(!mutation::is_on(Mutation::SilentAfterShutdown));
+        if is_closed {
+            counts.after_shutdown += 1;
             return false;
         }
         let before = shard.held.bytes();

@@ -11,6 +11,7 @@
 )]
 
 mod delivery;
+mod fork;
 mod mutation;
 mod records;
 mod sync;
