@@ -29,6 +29,12 @@ impl SpanContext {
     }
 }
 
+/// Has the calling thread make other ids than it would have: in a forked child it would make those
+/// that its parent makes.
+pub(crate) fn begin_anew() {
+    fastrand::seed(uuid::Uuid::new_v4().as_u64_pair().1);
+}
+
 impl TraceId {
     /// A random id. Not for secrets: the generator is fast, not cryptographic.
     pub(crate) fn random() -> Self {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod destinations;
+mod ending;
 mod endpoints;
 mod environment;
 mod health;
@@ -10,12 +11,13 @@ mod listener;
 
 pub use crate::pipeline::Sampling;
 pub use builder::Builder;
+pub use ending::ShutdownReport;
 
 #[cfg(feature = "axum")]
 use crate::http::{MatchedRoute, SameBody};
 use crate::{
     context,
-    delivery::{Delivery, LedgerRow},
+    delivery::Delivery,
     export::{
         opentelemetry::{Above, Door},
         prometheus::Pages,
@@ -30,12 +32,12 @@ use crate::{
     tracing_layer::TracingLayer,
     worker::Worker,
 };
+use ending::Ending;
 use health::Health;
 use std::{
-    fmt,
+    fmt, mem,
     net::SocketAddr,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 /// The telemetry of one service. Clones are handles to the same one.
@@ -62,6 +64,7 @@ struct Inner {
     /// How log lines are written, and where.
     lines: (Format, To),
     last: OnceLock<Snapshot>,
+    ending: Ending,
 }
 
 impl Telemetry {
@@ -146,8 +149,12 @@ impl Telemetry {
     /// # }
     /// ```
     pub fn client_layer(&self) -> ClientLayer {
-        let client = || Client::leaked(self.inner.pipeline);
-        ClientLayer::new(self.inner.client.get_or_init(client))
+        let (known, client) = (&self.inner.client, || Client::leaked(self.inner.pipeline));
+        ClientLayer::new(match self.inner.worker.is_forked() {
+            // Another thread may have been about to make it.
+            true => known.get().copied().unwrap_or_else(client),
+            false => known.get_or_init(client),
+        })
     }
 
     /// The page that Prometheus scrapes, for any router whatever its state: Prometheus text, or
@@ -205,7 +212,8 @@ impl Telemetry {
         &self.inner.resource
     }
 
-    /// All numbers as they are now; after [`shutdown`](Self::shutdown), as they were then.
+    /// All numbers as they are now; after [`shutdown`](Self::shutdown), as they were then. In a
+    /// forked child there are none.
     pub fn snapshot(&self) -> Snapshot {
         match self.inner.last.get() {
             Some(last) => last.clone(),
@@ -268,44 +276,14 @@ impl Telemetry {
         let service = service.unwrap_or_default();
         Lines::new(self.inner.pipeline, *format, to.clone(), service)
     }
+}
 
-    /// What became of all records so far, by destination and signal. After
-    /// [`shutdown`](Self::shutdown) every [`difference`](LedgerRow::difference) is 0.
-    pub fn ledger(&self) -> Vec<LedgerRow> {
-        self.inner.delivery.rows()
-    }
-
-    /// Sends all that was recorded before this call, metrics included, and waits for the answers,
-    /// at most `within`. Whether all destinations were through by then: what they made of it is in
-    /// the [`ledger`](Self::ledger). Needs tokio's timer, or any runtime's of tokio.
-    pub async fn flush(&self, within: Duration) -> bool {
-        self.inner.delivery.flush(within).await
-    }
-
-    /// Sends what waits, closes the scrape listener, lets scrapes that have begun come to their end,
-    /// all for at most `within`, and freezes the numbers: from here on
-    /// [`snapshot`](Self::snapshot) and the metrics page tell those of now. Call it after the
-    /// server has come to its end.
-    ///
-    /// A destination that is down is not waited for: what it would not take at the second or third
-    /// attempt is given up, and counted. What is recorded after this is counted and dropped.
-    ///
-    /// Works on any runtime, and waits at most `within` and a twentieth of a second, however busy
-    /// the telemetry's own thread is; then it reads all numbers and renders the last pages, which
-    /// takes a millisecond for a thousand series. Another call, meanwhile or later, waits for the
-    /// same end and reports it.
-    pub async fn shutdown(&self, within: Duration) -> ShutdownReport {
-        let inner = &self.inner;
-        inner.health.shut_down();
-        let is_in_time = inner.worker.stop(within).await;
-        inner.delivery.close();
-        inner
-            .last
-            .get_or_init(|| Snapshot::of(&inner.pipeline.registry));
-        inner.pages.freeze();
-        ShutdownReport {
-            is_in_time,
-            ledger: inner.delivery.rows(),
+/// In a forked child nothing of the telemetry is dropped: it shares the descriptors of the worker's
+/// runtime with the parent, which would lose what the child takes off them.
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if self.inner.worker.is_forked() {
+            mem::forget(Arc::clone(&self.inner));
         }
     }
 }
@@ -317,40 +295,5 @@ impl fmt::Debug for Telemetry {
             .field("service", &self.resource().get(semconv::SERVICE_NAME))
             .field("metrics_address", &self.inner.metrics_address)
             .finish_non_exhaustive()
-    }
-}
-
-/// What [`Telemetry::shutdown`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "it says what was not delivered"]
-pub struct ShutdownReport {
-    is_in_time: bool,
-    ledger: Vec<LedgerRow>,
-}
-
-impl ShutdownReport {
-    /// Everything came to its end in time, and every record that was accepted is acknowledged.
-    pub fn is_complete(&self) -> bool {
-        self.is_in_time && self.ledger.iter().all(LedgerRow::is_settled)
-    }
-
-    /// What became of all records since the start, by destination and signal.
-    pub fn ledger(&self) -> &[LedgerRow] {
-        &self.ledger
-    }
-}
-
-/// One line, and one for each destination and signal of which not all was acknowledged.
-impl fmt::Display for ShutdownReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.is_complete(), self.is_in_time) {
-            (true, _) => "telemetry shut down: its numbers are frozen",
-            (false, true) => "telemetry shut down, and not all of it was delivered",
-            (false, false) => "telemetry shut down at its deadline: something was cut off",
-        })?;
-        for row in self.ledger.iter().filter(|row| !row.is_settled()) {
-            write!(f, "\n{row}")?;
-        }
-        Ok(())
     }
 }

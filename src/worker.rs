@@ -3,13 +3,21 @@
 //! Tenants are tasks that live as long as the worker; one that panics is counted and started
 //! again, at most once a second.
 
+mod waiting;
+
+pub(crate) use waiting::{at_most, block_on};
+
+use crate::{
+    fork::{self, Lock, Process},
+    mutation::{self, Mutation},
+};
 use std::{
     cell::Cell,
     fmt, io,
+    pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc,
     },
     thread,
     time::Duration,
@@ -22,8 +30,10 @@ use tokio::{
 
 /// Threads for code of the host's that may block, such as readiness checks.
 const BLOCKING_THREADS: usize = 4;
-/// What the thread may take beyond a deadline that it keeps itself.
-const GRACE: Duration = Duration::from_millis(50);
+/// What a wait may take beyond the time that the worker keeps itself.
+pub(crate) const GRACE: Duration = Duration::from_millis(40);
+/// What tenants that end last have, though the others took all the time there was.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// The pause before a tenant that failed is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -38,22 +48,41 @@ pub(crate) fn is_this_thread() -> bool {
     IS_OURS.try_with(Cell::get).unwrap_or_default()
 }
 
+/// Runs `job` on a thread of ours beside a worker's. `false`: there is none to be had.
+pub(crate) fn spawn(job: impl FnOnce() + Send + 'static) -> bool {
+    let thread = thread::Builder::new().name("orderscope-end".to_owned());
+    let spawned = thread.spawn(|| {
+        IS_OURS.set(true);
+        job();
+    });
+    spawned.is_ok()
+}
+
 /// A thread named `orderscope` with a runtime of one thread.
+///
+/// A forked child has the runtime's memory without its thread, and shares its descriptors with the
+/// parent: there nothing of it may be woken or dropped. Who owns one sees to that by
+/// [`is_forked`](Self::is_forked); what is asked of it is answered as if it had ended.
 pub(crate) struct Worker {
+    process: Process,
     handle: Handle,
     stop: watch::Sender<bool>,
+    /// As `stop`, for tenants that end when the others have.
+    stop_last: watch::Sender<bool>,
     /// Handed over once: how long to wait for the tenants.
-    ending: Mutex<Option<oneshot::Sender<Duration>>>,
+    ending: Lock<Option<oneshot::Sender<Duration>>>,
     /// Whether they had all ended in time, once that is known.
     ended: watch::Sender<Option<bool>>,
     tenants: watch::Sender<usize>,
+    last_tenants: watch::Sender<usize>,
     restarts: Arc<AtomicU64>,
 }
 
 impl Worker {
     /// # Errors
-    /// The operating system refuses a thread or the runtime's descriptors.
+    /// The operating system refuses a thread, the runtime's descriptors, or to tell of forks.
     pub(crate) fn start() -> io::Result<Self> {
+        notice_forks()?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
@@ -61,10 +90,14 @@ impl Worker {
             .build()?;
         let handle = runtime.handle().clone();
         let (ending, told) = oneshot::channel();
-        let (ended, _) = watch::channel(None);
+        let ((ended, _), (stop, _), (stop_last, _)) = (
+            watch::channel(None),
+            watch::channel(false),
+            watch::channel(false),
+        );
         let (tenants, mut remaining) = watch::channel(0);
-        let (stop, _) = watch::channel(false);
-        let (stopping, tell) = (stop.clone(), ended.clone());
+        let (last_tenants, mut last_remaining) = watch::channel(0);
+        let (stopping, stopping_last, tell) = (stop.clone(), stop_last.clone(), ended.clone());
         thread::Builder::new()
             .name("orderscope".to_owned())
             .spawn(move || {
@@ -74,23 +107,47 @@ impl Worker {
                     let Ok(within) = told.await else {
                         return;
                     };
+                    let mut time_is_over = pin!(time::sleep(within));
                     stopping.send_replace(true);
-                    let all_gone = remaining.wait_for(|tenants| *tenants == 0);
-                    let in_time = time::timeout(within, all_gone).await.is_ok();
-                    tell.send_replace(Some(in_time));
+                    let in_time = tokio::select! {
+                        biased;
+                        _ = remaining.wait_for(|tenants| *tenants == 0) => true,
+                        () = &mut time_is_over => false,
+                    };
+                    stopping_last.send_replace(true);
+                    let mut last_gone = pin!(last_remaining.wait_for(|tenants| *tenants == 0));
+                    let last_in_time = in_time
+                        && tokio::select! {
+                            biased;
+                            _ = &mut last_gone => true,
+                            () = time_is_over => false,
+                        };
+                    if !last_in_time {
+                        let _ = time::timeout(LAST_WORDS, last_gone).await;
+                    }
+                    tell.send_replace(Some(last_in_time));
                 });
                 // What is left of the tenants ends here, with their sockets; code of the host's
                 // that blocks is not waited for.
                 runtime.shutdown_background();
             })?;
         Ok(Self {
+            process: Process::current(),
             handle,
             stop,
-            ending: Mutex::new(Some(ending)),
+            stop_last,
+            ending: Lock::new(Some(ending)),
             ended,
             tenants,
+            last_tenants,
             restarts: Arc::default(),
         })
+    }
+
+    /// Whether the caller runs in a forked child of the process that has the worker's thread.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.process.is_forked()
     }
 
     /// Keeps a task running until it returns of itself or the worker stops. `make` is given what
@@ -100,8 +157,25 @@ impl Worker {
         F: Fn(watch::Receiver<bool>) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let (stop, restarts) = (self.stop.clone(), Arc::clone(&self.restarts));
-        let tenants = self.tenants.clone();
+        self.keep(&self.stop, &self.tenants, make);
+    }
+
+    /// As [`settle`](Self::settle), for one that is needed until the others have come to their end.
+    pub(crate) fn settle_to_the_last<F, T>(&self, make: F)
+    where
+        F: Fn(watch::Receiver<bool>) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        self.keep(&self.stop_last, &self.last_tenants, make);
+    }
+
+    fn keep<F, T>(&self, stop: &watch::Sender<bool>, tenants: &watch::Sender<usize>, make: F)
+    where
+        F: Fn(watch::Receiver<bool>) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, restarts) = (stop.clone(), Arc::clone(&self.restarts));
+        let tenants = tenants.clone();
         tenants.send_modify(|tenants| *tenants += 1);
         self.handle.spawn(async move {
             while tokio::spawn(make(stop.subscribe())).await.is_err() && !*stop.borrow() {
@@ -117,7 +191,35 @@ impl Worker {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        self.handle.spawn(async move { job() }).await.ok()
+        match self.is_forked() {
+            true => None,
+            false => self.handle.spawn(async move { job() }).await.ok(),
+        }
+    }
+
+    /// Has the worker wait for `job`, at most `within`, so that whoever awaits this lends it nothing
+    /// but a waker. `None`: the time was over, the worker is gone, or the job panicked.
+    pub(crate) async fn attend<T: Send + 'static>(
+        &self,
+        within: Duration,
+        job: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        if self.is_forked() {
+            return None;
+        }
+        let (mut answer, answered) = oneshot::channel();
+        self.handle.spawn(async move {
+            let done = tokio::select! {
+                biased;
+                // Nobody waits any more.
+                () = answer.closed() => return,
+                done = time::timeout(within, job) => done,
+            };
+            let _ = answer.send(done.ok());
+        });
+        // The thread may be busy, and late.
+        let answered = at_most(within.saturating_add(GRACE), answered).await;
+        answered?.ok().flatten()
     }
 
     /// How often a tenant was started again.
@@ -125,45 +227,79 @@ impl Worker {
         Arc::clone(&self.restarts)
     }
 
-    /// Tells the tenants to end and waits for them, at most `within`; then ends the thread. Whether
-    /// all of them had ended by then. A later call waits for the end that an earlier one began,
-    /// though that one may have been given up.
-    pub(crate) async fn stop(&self, within: Duration) -> bool {
-        let mut ended = self.ended.subscribe();
-        let late = deadline(within.saturating_add(GRACE));
-        let ending = self
-            .ending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+    /// Tells the tenants to end, which then have `within`, and ends the thread. Only the first call
+    /// has an effect.
+    pub(crate) fn begin_to_stop(&self, within: Duration) {
+        let ending = self.ending.hold().and_then(|mut ending| ending.take());
         if let Some(ending) = ending {
-            // An error: the thread is gone, and says nothing; the deadline ends the wait.
+            // An error: the thread is gone, and says nothing.
             let _ = ending.send(within);
         }
-        tokio::select! {
-            ended = ended.wait_for(Option::is_some) => ended.is_ok_and(|in_time| *in_time == Some(true)),
-            () = late => false,
+    }
+
+    /// Whether all tenants had ended in time; `None` as long as that is not known.
+    pub(crate) fn has_ended(&self) -> Option<bool> {
+        match self.is_forked() {
+            true => Some(false),
+            false => *self.ended.borrow(),
         }
+    }
+
+    /// Tells the tenants to end and waits for them, at most `within` and a little more: whether all
+    /// had ended in time.
+    pub(crate) async fn stop(&self, within: Duration) -> bool {
+        self.begin_to_stop(within);
+        at_most(within.saturating_add(GRACE), self.ended()).await == Some(true)
+    }
+
+    /// Waits until the worker has stopped: whether all tenants had ended in time.
+    pub(crate) async fn ended(&self) -> bool {
+        if self.is_forked() {
+            return false;
+        }
+        let mut ended = self.ended.subscribe();
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.is_ok_and(|in_time| *in_time == Some(true))
     }
 }
 
-/// Ends after `within`, whatever runtime it is awaited on, and however busy the worker is.
-async fn deadline(within: Duration) {
-    let (passed, when_passed) = oneshot::channel::<()>();
-    let (_awaited, no_longer) = mpsc::channel::<()>();
-    let timer = thread::Builder::new().name("orderscope-end".to_owned());
-    let started = timer.spawn(move || {
-        // An error either way: the time is over, or nobody waits any more.
-        let _ = no_longer.recv_timeout(within);
-        drop(passed);
-    });
-    match started {
-        Ok(_) => {
-            let _ = when_passed.await;
-        }
-        // Without a thread to spare the worker's own clock has to do.
-        Err(_) => std::future::pending().await,
+/// Has forks of this process counted in their children, from the first worker on. `vfork` and a bare
+/// `clone` are not told of, but what follows those is `exec`.
+#[cfg(unix)]
+fn notice_forks() -> io::Result<()> {
+    extern "C" fn in_the_child() {
+        fork::count();
     }
+    static IS_REGISTERED: Lock<bool> = Lock::of_the_program(false);
+    if mutation::is_on(Mutation::ForksUnnoticed) {
+        return Ok(());
+    }
+    // None: in a child, which was noticed by what is registered.
+    if let Some(mut is_registered) = IS_REGISTERED.hold()
+        && !*is_registered
+    {
+        // SAFETY: the handler may run in a child of any thread at any moment, where only what is
+        // safe in a signal handler is: it adds to an atomic, takes no lock, allocates nothing and
+        // cannot unwind. It is a function of this program and so is there as long as the process;
+        // a shared library that holds us and is unloaded has its handlers taken off by the C
+        // library. No handler is given for the other two places.
+        #[expect(
+            unsafe_code,
+            reason = "nothing safe tells of a fork without a call a record"
+        )]
+        let refused = unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) };
+        if refused != 0 {
+            return Err(io::Error::from_raw_os_error(refused));
+        }
+        *is_registered = true;
+    }
+    Ok(())
+}
+
+/// There is no fork.
+#[cfg(not(unix))]
+fn notice_forks() -> io::Result<()> {
+    Ok(())
 }
 
 impl fmt::Debug for Worker {
@@ -175,7 +311,7 @@ impl fmt::Debug for Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::{atomic::AtomicUsize, mpsc};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();

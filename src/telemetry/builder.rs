@@ -5,6 +5,7 @@ mod signals;
 use super::{
     Inner, Telemetry,
     destinations::Connected,
+    ending::Ending,
     environment,
     health::Health,
     installation,
@@ -17,7 +18,9 @@ use crate::{
     error::Error,
     errors::{self, ResolveStack},
     export::prometheus::Pages,
+    fork,
     http::Instruments,
+    ids,
     instrumentation::process,
     logs::{LineCounts, LogFile, To},
     metrics::{Descriptor, Kind, Limits},
@@ -211,6 +214,9 @@ impl Builder {
 
     /// The telemetry, and what was accepted without the effect that it asks for.
     pub(super) fn assemble(self) -> Result<(Telemetry, Vec<String>), Error> {
+        if fork::Process::current().is_child() {
+            ids::begin_anew();
+        }
         let variables = environment::Process;
         let resource = self.resource()?;
         self.check_edges()?;
@@ -284,6 +290,7 @@ impl Builder {
                 metrics_address,
                 lines: (self.signals.format, lines),
                 last: OnceLock::new(),
+                ending: Ending::default(),
             }),
         };
         Ok((telemetry, decided.environment.warnings))

@@ -3,6 +3,7 @@
 use super::{Format, render::render};
 use crate::{
     clock::Clock,
+    fork::Process,
     metrics::{Registry, render_labels},
     resource::Resource,
     worker::Worker,
@@ -18,6 +19,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 /// How long a rendered page is handed out again.
 const SHARED_FOR: Duration = Duration::from_millis(100);
 
+/// A page without a metric, in either format.
+const NOTHING: &[u8] = b"# EOF\n";
+
 /// The pages of one registry, rendered on the worker's thread.
 pub(crate) struct Pages {
     registry: &'static Registry,
@@ -28,6 +32,7 @@ pub(crate) struct Pages {
     /// Text, OpenMetrics. Held while one is rendered: there is one render at a time.
     latest: Arc<Mutex<Latest>>,
     last: OnceLock<[Bytes; 2]>,
+    process: Process,
 }
 
 type Latest = [Option<Rendered>; 2];
@@ -51,13 +56,17 @@ impl Pages {
             worker,
             latest: Arc::default(),
             last: OnceLock::new(),
+            process: Process::current(),
         }
     }
 
-    /// The page in `format`, at most 100 ms old.
+    /// The page in `format`, at most 100 ms old; of a forked child, one without a metric.
     pub(crate) async fn page(self: &Arc<Self>, format: Format) -> Bytes {
         if let Some(last) = self.last.get() {
             return last[format as usize].clone();
+        }
+        if self.process.is_forked() {
+            return Bytes::from_static(NOTHING);
         }
         let latest = Arc::clone(&self.latest).lock_owned().await;
         let now = self.clock.now();
@@ -94,8 +103,11 @@ impl Pages {
 
     /// From here on every page is the one of now.
     pub(crate) fn freeze(&self) {
-        self.last
-            .get_or_init(|| [Format::Text, Format::OpenMetrics].map(|f| self.render(f, 0)));
+        // Not by `get_or_init`: an observer may be code of the host's that asks for the end.
+        if self.last.get().is_none() {
+            let pages = [Format::Text, Format::OpenMetrics].map(|f| self.render(f, 0));
+            let _ = self.last.set(pages);
+        }
     }
 
     /// `size` is that of the page before: room for this one, so that it does not grow by copying.

@@ -1,13 +1,16 @@
 //! Lines in files that roll. Who logs never waits for the disk: it leaves the line in memory, and
 //! the worker writes what has come.
 
-use crate::{error::Error, worker::Worker};
+use crate::{error::Error, fork::Lock, worker::Worker};
 use std::{
     fs,
     io::{self, Write as _},
     mem,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -31,7 +34,8 @@ const KEPT_HOURS: usize = 48;
 ///
 /// Lines wait at most a fifth of a second, in at most 4 MiB of memory, for the telemetry's own
 /// thread to write them: who logs never waits for the disk. A line that finds no room, or cannot be
-/// written, is counted as dropped for the destination `log_file`; `shutdown` writes what is left.
+/// written, is counted as dropped for the destination `log_file`; `flush` waits for the lines before it, and
+/// `shutdown` writes what is left, after all else has come to its end.
 ///
 /// ```
 /// use orderscope::logs::LogFile;
@@ -134,20 +138,25 @@ impl OpenFile {
         Arc::clone(&self.buffer)
     }
 
-    /// Has the worker write from here on; when it stops, what is left is written, and later lines
-    /// are dropped.
+    /// Has the worker write from here on; when its other tenants have ended, what is left is
+    /// written, and later lines are dropped.
     pub(crate) fn settle(&self, worker: &Worker) {
         let (buffer, file) = (self.buffer(), Arc::clone(&self.file));
-        worker.settle(move |stop| write_all(Arc::clone(&buffer), Arc::clone(&file), stop));
+        worker.settle_to_the_last(move |stop| {
+            write_all(Arc::clone(&buffer), Arc::clone(&file), stop)
+        });
     }
 }
 
 /// Lines that wait for the disk.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    held: Mutex<Held>,
+    held: Lock<Held>,
     capacity: usize,
     filled: Notify,
+    /// Lines that were taken in and have left again, one way or the other.
+    concluded: watch::Sender<u64>,
+    lost_by_fork: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -176,16 +185,39 @@ pub(crate) struct LineCounts {
 impl Buffer {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            held: Mutex::default(),
+            held: Lock::default(),
             capacity,
             filled: Notify::new(),
+            concluded: watch::Sender::new(0),
+            lost_by_fork: AtomicU64::new(0),
         }
     }
 
     pub(super) fn push(&self, line: &[u8]) {
-        if self.leave(&mut self.lock(), line) {
+        let Some(mut held) = self.held.hold() else {
+            self.lost_by_fork.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let is_enough = self.leave(&mut held, line);
+        drop(held);
+        if is_enough {
             self.filled.notify_one();
         }
+    }
+
+    /// Lines of a forked child, and in the child itself.
+    pub(super) fn lost_by_fork(&self) -> u64 {
+        self.lost_by_fork.load(Ordering::Relaxed)
+    }
+
+    /// Ends when the lines that were taken in before have been written, or dropped.
+    pub(super) async fn flush(&self) {
+        let counts = self.counts();
+        let taken_in = counts.written + counts.failed + counts.held;
+        let mut concluded = self.concluded.subscribe();
+        self.filled.notify_one();
+        // Never an error: the sender is our own.
+        let _ = concluded.wait_for(|lines| *lines >= taken_in).await;
     }
 
     /// Whether the worker is to be woken.
@@ -208,33 +240,36 @@ impl Buffer {
     }
 
     pub(crate) fn counts(&self) -> LineCounts {
-        self.lock().counts
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.hold().map(|held| held.counts).unwrap_or_default()
     }
 
     /// Takes what waits, and leaves `empty` in its place.
     pub(super) fn take(&self, empty: Vec<u8>) -> (Vec<u8>, u64) {
-        let mut held = self.lock();
-        (
-            mem::replace(&mut held.bytes, empty),
-            mem::take(&mut held.lines),
-        )
+        match self.held.hold() {
+            Some(mut held) => (
+                mem::replace(&mut held.bytes, empty),
+                mem::take(&mut held.lines),
+            ),
+            None => (empty, 0),
+        }
     }
 
     fn close(&self) {
-        self.lock().is_closed = true;
+        if let Some(mut held) = self.held.hold() {
+            held.is_closed = true;
+        }
     }
 
     fn conclude(&self, lines: u64, is_written: bool) {
-        let counts = &mut self.lock().counts;
-        counts.held -= lines;
-        match is_written {
-            true => counts.written += lines,
-            false => counts.failed += lines,
+        if let Some(mut held) = self.held.hold() {
+            let counts = &mut held.counts;
+            counts.held -= lines;
+            match is_written {
+                true => counts.written += lines,
+                false => counts.failed += lines,
+            }
         }
+        self.concluded.send_modify(|concluded| *concluded += lines);
     }
 }
 

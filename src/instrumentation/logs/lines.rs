@@ -12,6 +12,8 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     sync::Arc,
 };
+#[cfg(unix)]
+use std::{fs::File, os::fd::AsFd as _};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context};
 
@@ -71,7 +73,7 @@ impl Lines {
                     Format::Json => line.json(&self.service, memory),
                     Format::Human => line.human(self.is_coloured, memory),
                 }
-                self.to.write(memory);
+                self.to.write(memory, self.pipeline.handoff.is_forked());
             });
         });
     }
@@ -84,13 +86,44 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 impl To {
-    fn write(&self, line: &[u8]) {
+    /// An error of the standard one: there is nowhere else to say it.
+    fn write(&self, line: &[u8], is_forked: bool) {
         match self {
-            // An error: there is nowhere else to say it.
+            Self::Stderr if is_forked => drop(write_without_lock(line)),
             Self::Stderr => drop(io::stderr().lock().write_all(line)),
             Self::File(buffer) => buffer.push(line),
         }
     }
+
+    /// Ends when the lines printed before have been written.
+    pub(crate) async fn flush(&self) {
+        match self {
+            Self::Stderr => {}
+            Self::File(buffer) => buffer.flush().await,
+        }
+    }
+
+    /// In a forked child, the lines that went nowhere; `None`: they are printed all the same.
+    pub(crate) fn lost_by_fork(&self) -> Option<u64> {
+        match self {
+            Self::Stderr => None,
+            Self::File(buffer) => Some(buffer.lost_by_fork()),
+        }
+    }
+}
+
+/// A forked child has its parent's stderr, and perhaps the lock on it held for ever: it writes to a
+/// descriptor of its own.
+#[cfg(unix)]
+fn write_without_lock(line: &[u8]) -> io::Result<()> {
+    let descriptor = io::stderr().as_fd().try_clone_to_owned()?;
+    File::from(descriptor).write_all(line)
+}
+
+/// There is no fork.
+#[cfg(not(unix))]
+fn write_without_lock(_: &[u8]) -> io::Result<()> {
+    Ok(())
 }
 
 /// Memory that the thread keeps from line to line.
