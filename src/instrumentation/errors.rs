@@ -68,7 +68,7 @@ pub(crate) use {hook::install_hook, resolve::ResolveStack, tap::watch};
 use crate::{
     context,
     pipeline::{self, Pipeline},
-    records::{EXCEPTION, Log, Record},
+    records::{EXCEPTION, Log, Record, Signal},
     stack,
 };
 use compact_str::CompactString;
@@ -142,6 +142,9 @@ fn capture(told: &Told<'_>, severity: Severity, at: &Location<'_>) {
     let Some(pipeline) = context::pipeline() else {
         return pipeline::count_unclaimed();
     };
+    if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+        return;
+    }
     told.with_type(|type_name| {
         count(pipeline, severity, true, type_name);
         let record = Record::Error(log(pipeline, severity), Box::new(stack::capture()));
@@ -179,7 +182,7 @@ mod planted {
     use crate::{
         context::{Request, TraceContext, enter},
         ids::{SpanId, TraceId},
-        records::{Signal, Value, read},
+        records::{Value, read},
     };
 
     pub(super) fn pipeline() -> &'static Pipeline {

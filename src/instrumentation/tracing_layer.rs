@@ -94,6 +94,12 @@ impl TracingLayer {
     fn wants_spans(&self) -> bool {
         self.pipeline.handoff.wants(Signal::Traces)
     }
+
+    /// In a forked child another thread may have been about to change what is kept of a span.
+    #[inline]
+    fn sees_spans(&self) -> bool {
+        self.wants_spans() && !self.pipeline.handoff.is_forked()
+    }
 }
 
 impl<S> Layer<S> for TracingLayer
@@ -101,7 +107,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if worker::is_this_thread() {
+        if worker::is_this_thread() || self.pipeline.handoff.is_lost_by_fork(Signal::Logs) {
             return;
         }
         let severity = Severity::of(event.metadata());
@@ -121,6 +127,7 @@ where
         if !self.wants_spans()
             || attributes.metadata().target().starts_with(REQUEST_TARGET)
             || worker::is_this_thread()
+            || self.pipeline.handoff.is_lost_by_fork(Signal::Traces)
         {
             return;
         }
@@ -139,7 +146,7 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if self.wants_spans() {
+        if self.sees_spans() {
             let is_drafted = |span: &SpanRef<'_, S>| {
                 let extensions = span.extensions();
                 extensions.get::<Open>().is_some_and(Open::is_drafted)
@@ -154,7 +161,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if self.wants_spans()
+        if self.sees_spans()
             && let Some(span) =
                 entered::was_just_created(self.pipeline, id).or_else(|| known(context.span(id)))
         {
@@ -163,13 +170,13 @@ where
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if self.wants_spans() {
+        if self.sees_spans() {
             entered::exit(self.pipeline, id);
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if self.wants_spans()
+        if self.sees_spans()
             && let Some(span) = context.span(&id)
             && let Some(open) = { span.extensions_mut().remove::<Open>() }
         {

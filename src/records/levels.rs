@@ -1,7 +1,7 @@
 //! Which events and spans are read, by where they come from and how grave they are.
 
 use super::REQUEST_TARGET;
-use crate::error::Error;
+use crate::{error::Error, fork::Process};
 use std::str::FromStr;
 use tracing::{
     Metadata, Subscriber,
@@ -34,6 +34,7 @@ use tracing_subscriber::{
 pub struct Levels {
     directives: String,
     filter: Directives,
+    process: Process,
 }
 
 #[derive(Debug)]
@@ -63,7 +64,11 @@ impl Levels {
             let targets = directives.parse::<Targets>();
             Directives::Fixed(targets.map_err(|error| error.to_string())?)
         };
-        Ok(Self { directives, filter })
+        Ok(Self {
+            directives,
+            filter,
+            process: Process::current(),
+        })
     }
 
     /// What to tell the operator of a directive that is accepted and hides nearly everything: a
@@ -78,6 +83,14 @@ impl Levels {
              else is read on its account. If {meant:?} was meant, spell it so; if the module was, \
              write \"{word}=trace\""
         ))
+    }
+
+    /// `None`: what is fixed, or a forked child, where a lock of the filter may be held for ever.
+    fn by_span(&self) -> Option<&EnvFilter> {
+        match &self.filter {
+            Directives::BySpan(filter) if !self.process.is_forked() => Some(filter),
+            _ => None,
+        }
     }
 
     /// A request is recorded by the HTTP layer, not by its span.
@@ -127,6 +140,7 @@ impl Default for Levels {
         Self {
             directives: String::new(),
             filter: Directives::Fixed(Targets::new().with_default(LevelFilter::INFO)),
+            process: Process::current(),
         }
     }
 }
@@ -152,7 +166,9 @@ impl<S> Filter<S> for Levels {
         !Self::is_refused(metadata)
             && match &self.filter {
                 Directives::Fixed(targets) => Filter::enabled(targets, metadata, context),
-                Directives::BySpan(filter) => Filter::enabled(&**filter, metadata, context),
+                Directives::BySpan(_) => self
+                    .by_span()
+                    .is_some_and(|filter| Filter::enabled(filter, metadata, context)),
             }
     }
 
@@ -160,7 +176,9 @@ impl<S> Filter<S> for Levels {
         match &self.filter {
             _ if Self::is_refused(metadata) => Interest::never(),
             Directives::Fixed(targets) => Filter::<S>::callsite_enabled(targets, metadata),
-            Directives::BySpan(filter) => Filter::<S>::callsite_enabled(&**filter, metadata),
+            Directives::BySpan(_) => self.by_span().map_or_else(Interest::never, |filter| {
+                Filter::<S>::callsite_enabled(filter, metadata)
+            }),
         }
     }
 
@@ -172,32 +190,32 @@ impl<S> Filter<S> for Levels {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Directives::BySpan(filter) = &self.filter {
-            Filter::on_new_span(&**filter, attributes, id, context);
+        if let Some(filter) = self.by_span() {
+            Filter::on_new_span(filter, attributes, id, context);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Directives::BySpan(filter) = &self.filter {
-            Filter::on_record(&**filter, id, values, context);
+        if let Some(filter) = self.by_span() {
+            Filter::on_record(filter, id, values, context);
         }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Directives::BySpan(filter) = &self.filter {
-            Filter::on_enter(&**filter, id, context);
+        if let Some(filter) = self.by_span() {
+            Filter::on_enter(filter, id, context);
         }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if let Directives::BySpan(filter) = &self.filter {
-            Filter::on_exit(&**filter, id, context);
+        if let Some(filter) = self.by_span() {
+            Filter::on_exit(filter, id, context);
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if let Directives::BySpan(filter) = &self.filter {
-            Filter::on_close(&**filter, id, context);
+        if let Some(filter) = self.by_span() {
+            Filter::on_close(filter, id, context);
         }
     }
 }

@@ -113,7 +113,8 @@ impl trace::Tracer for Tracer {
     fn build_with_context(&self, builder: SpanBuilder, context: &Context) -> Span {
         let adopted = self.adopted(context);
         let context = adopted.as_ref().unwrap_or(context);
-        match self.handoff.wants(Signal::Traces) {
+        let is_wanted = self.handoff.wants(Signal::Traces);
+        match is_wanted && !self.handoff.is_lost_by_fork(Signal::Traces) {
             true => Span::Stock(self.inner.build_with_context(builder, context)),
             // Not dropped by the sampler: what goes on to other services would then say that the
             // trace is not recorded.

@@ -8,20 +8,15 @@ use super::{
 use crate::{
     clock::Clock,
     context,
+    fork::Lock,
     pipeline::{self, Pipeline},
-    records::{EXCEPTION, Fields, Limits, Log, Record, Severity},
+    records::{EXCEPTION, Fields, Limits, Log, Record, Severity, Signal},
     semconv,
     stack::{self, RawStack},
 };
 use ::http::StatusCode;
 use compact_str::CompactString;
-use std::{
-    any,
-    error::Error,
-    fmt,
-    panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{any, error::Error, fmt, panic::Location, sync::Arc};
 
 /// An error on its way to the HTTP layer, in the extensions of the response that it made. It is
 /// recorded once: with the status, when the layer sees it in a response of 400 and beyond; else
@@ -50,8 +45,8 @@ pub struct HandlerError(Arc<Carried>);
 
 struct Carried {
     type_name: CompactString,
-    /// `None`: recorded.
-    pending: Mutex<Option<Pending>>,
+    /// `None`: recorded, or lost.
+    pending: Lock<Option<Pending>>,
 }
 
 /// What is known where the error is made.
@@ -81,8 +76,14 @@ impl HandlerError {
     }
 
     fn carrying(told: &Told<'_>, at: &Location<'_>) -> Self {
-        let stack = Box::new(stack::capture());
         let pipeline = context::pipeline();
+        if pipeline.is_some_and(|pipeline| pipeline.handoff.is_lost_by_fork(Signal::Logs)) {
+            return Self(Arc::new(Carried {
+                type_name: CompactString::default(),
+                pending: Lock::new(None),
+            }));
+        }
+        let stack = Box::new(stack::capture());
         let limits =
             pipeline.map_or_else(Limits::default, |pipeline| pipeline.settings.record_limits);
         let now = match pipeline {
@@ -119,7 +120,7 @@ impl HandlerError {
             };
             Self(Arc::new(Carried {
                 type_name: type_name.into(),
-                pending: Mutex::new(Some(pending)),
+                pending: Lock::new(Some(pending)),
             }))
         })
     }
@@ -127,7 +128,9 @@ impl HandlerError {
     /// More or less grave than `ERROR`. No effect once it is recorded.
     #[must_use = "it is the same error, to be put into the response"]
     pub fn severity(self, severity: Severity) -> Self {
-        if let Some(pending) = &mut *self.0.pending() {
+        if let Some(mut pending) = self.0.pending.hold()
+            && let Some(pending) = &mut *pending
+        {
             pending.log.severity = severity;
         }
         self
@@ -140,13 +143,9 @@ impl HandlerError {
 }
 
 impl Carried {
-    fn pending(&self) -> MutexGuard<'_, Option<Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn record(&self, answered: Option<(&'static Pipeline, StatusCode)>) {
         // A statement of its own, so that the lock is given back.
-        let pending = self.pending().take();
+        let pending = self.pending.hold().and_then(|mut pending| pending.take());
         let Some(mut pending) = pending else {
             return;
         };

@@ -8,7 +8,7 @@ use super::{log, panics};
 use crate::{
     context,
     pipeline::Pipeline,
-    records::{Fields, Record, Severity},
+    records::{Fields, Record, Severity, Signal},
     semconv, stack, worker,
 };
 use std::{
@@ -38,6 +38,9 @@ pub(crate) fn install_hook(pipeline: &'static Pipeline) {
 
 fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&Location<'_>>) {
     let pipeline = context::with_request(|request| request.pipeline).unwrap_or(installed);
+    if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+        return;
+    }
     panics::count_panic(pipeline);
     // A record of it would be sent by what just failed, and would fail it again.
     if worker::is_this_thread() {

@@ -4,7 +4,7 @@ use super::{count, exception::Exception, log};
 use crate::{
     context,
     pipeline::Pipeline,
-    records::{Fields, Record, Severity},
+    records::{Fields, Record, Severity, Signal},
 };
 use std::{any::Any, mem, panic::Location};
 
@@ -42,7 +42,7 @@ pub(super) fn compose(payload: &(dyn Any + Send), at: Option<&Location<'_>>, fie
 
 /// Records a panic that was caught, unless the hook did.
 pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
-    if mark_recorded() {
+    if mark_recorded() || pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
     count_panic(pipeline);

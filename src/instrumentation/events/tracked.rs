@@ -233,6 +233,9 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     let Some(pipeline) = context::pipeline() else {
         return pipeline::count_unclaimed();
     };
+    if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+        return;
+    }
     if id.is_some_and(|id| id.trim().is_empty()) {
         return pipeline.counters.events_refused.get(EMPTY_ID).add(1);
     }
