@@ -3,13 +3,17 @@
 //! Durations come from the monotonic clock, timestamps from the wall clock; the two are never
 //! mixed, so a wall clock that jumps changes no latency.
 
+use crate::mutation::{self, Mutation};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
+
+/// The end of 2262-04-11: receivers that keep nanoseconds in 64 signed bits know no later time.
+const LATEST: u64 = i64::MAX as u64;
 
 /// Where a [`Telemetry`](crate::Telemetry) takes its time from.
 ///
@@ -51,6 +55,7 @@ impl Clock {
     #[inline]
     pub(crate) fn now(&self) -> Instant {
         match &self.0 {
+            Source::System if mutation::is_on(Mutation::WallClockDurations) => by_the_wall(),
             Source::System => Instant::now(),
             Source::Manual(hands) => {
                 hands.origin + Duration::from_nanos(hands.advanced_nanos.load(Ordering::Relaxed))
@@ -71,15 +76,30 @@ impl Clock {
         }
     }
 
-    /// Both clocks now. A wall clock before 1970 counts as 1970.
+    /// Both clocks now. A wall clock before 1970 counts as 1970, one beyond 2262 as its end: what
+    /// is reckoned from there keeps its duration.
     pub(crate) fn anchor(&self) -> Anchor {
         let since_1970 = self.wall().duration_since(SystemTime::UNIX_EPOCH);
         let nanos = since_1970.unwrap_or_default().as_nanos();
         Anchor {
             instant: self.now(),
-            unix_nanos: u64::try_from(nanos).unwrap_or(u64::MAX),
+            unix_nanos: u64::try_from(nanos).unwrap_or(LATEST).min(LATEST),
         }
     }
+}
+
+/// What the monotonic clock must never be: an instant that moves with the wall clock.
+#[cold]
+#[expect(clippy::disallowed_methods, reason = "a rule that tests break")]
+fn by_the_wall() -> Instant {
+    static ORIGIN: LazyLock<(Instant, SystemTime)> =
+        LazyLock::new(|| (Instant::now(), SystemTime::now()));
+    let (instant, wall) = *ORIGIN;
+    let moved = match SystemTime::now().duration_since(wall) {
+        Ok(later) => instant.checked_add(later),
+        Err(earlier) => instant.checked_sub(earlier.duration()),
+    };
+    moved.unwrap_or(instant)
 }
 
 /// The two clocks read at one moment: it gives instants of the recent past their time of the day,
@@ -91,6 +111,11 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
+    /// When the clocks were read, by the monotonic one.
+    pub(crate) fn instant(&self) -> Instant {
+        self.instant
+    }
+
     /// When the clocks were read, in nanoseconds since 1970.
     pub(crate) fn taken_at(&self) -> u64 {
         self.unix_nanos
@@ -105,6 +130,14 @@ impl Anchor {
                 .unix_nanos
                 .saturating_sub(nanos(self.instant.saturating_duration_since(at))),
         }
+    }
+
+    /// The same as a time of the system's type.
+    pub(crate) fn time(&self, at: Instant) -> SystemTime {
+        let since_1970 = Duration::from_nanos(self.unix_nanos(at));
+        SystemTime::UNIX_EPOCH
+            .checked_add(since_1970)
+            .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -165,5 +198,33 @@ mod tests {
         hands.set_wall(SystemTime::UNIX_EPOCH);
         assert_eq!(clock.now() - before, Duration::from_secs(5));
         assert_eq!(clock.wall(), SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_duration_is_kept_however_far_the_wall_clock_is_from_now() {
+        const SECONDS_A_YEAR: u64 = 31_556_952;
+        let took = Duration::from_millis(7);
+        for years in [-60_i64, 0, 136, 293, 585, 8_100, 200_000] {
+            let distance = Duration::from_secs(years.unsigned_abs() * SECONDS_A_YEAR);
+            let wall = match years < 0 {
+                true => SystemTime::UNIX_EPOCH - distance,
+                false => SystemTime::UNIX_EPOCH + distance,
+            };
+            let hands = ManualClock::starting_at(wall);
+            let clock = hands.clock();
+            let (began, anchor) = (clock.now(), clock.anchor());
+            hands.advance(took);
+            let nanos = [began, clock.now()].map(|at| anchor.unix_nanos(at));
+            assert_eq!(nanos[1] - nanos[0], took.as_nanos() as u64, "{years}");
+            let times = [began, clock.now()].map(|at| anchor.time(at));
+            assert_eq!(
+                times[1].duration_since(times[0]).ok(),
+                Some(took),
+                "{years}"
+            );
+            // Read once the time is over, as the worker does.
+            let nanos = [began, clock.now()].map(|at| clock.anchor().unix_nanos(at));
+            assert!(nanos[0] <= nanos[1], "{years}");
+        }
     }
 }
