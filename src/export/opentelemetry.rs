@@ -3,7 +3,8 @@
 //! Their spans are the stock SDK's. One that ends is encoded at once and left in the hand-off,
 //! where it is counted as any record of ours; the SDK's own processors, which lose spans silently,
 //! take no part. A span without a parent of its own becomes a child of the span that the calling
-//! code is in, and is recorded when that is.
+//! code is in, and is recorded when that is. The SDK would take a span's two ends from the wall
+//! clock, which may jump in between; here they are as far apart as the monotonic clock says.
 //!
 //! Their instruments are ours: one storage, the same caps, the same refusals as for the `metrics`
 //! facade.
@@ -60,7 +61,12 @@ impl Door {
     ) -> Self {
         let above = Arc::new(above);
         Self {
-            tracer_provider: TracerProvider::new(handoff, limits, Arc::clone(&above)),
+            tracer_provider: TracerProvider::new(
+                handoff,
+                registry.clock(),
+                limits,
+                Arc::clone(&above),
+            ),
             meter_provider: MeterProvider::new(registry),
             above,
         }

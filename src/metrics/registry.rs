@@ -123,6 +123,11 @@ impl Registry {
         }
     }
 
+    /// Where exemplars, and spans that are recorded beside them, take their time from.
+    pub(crate) fn clock(&self) -> &Clock {
+        self.shared.clock()
+    }
+
     pub(crate) fn counter(&self, descriptor: &Descriptor) -> Family<Counter> {
         Family::new(self.declared(descriptor, Shape::Counter))
     }

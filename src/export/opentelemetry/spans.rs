@@ -135,6 +135,7 @@ fn text(text: &str) -> AnyValue {
 #[cfg(test)]
 mod tests {
     use crate::{
+        clock::{Clock, ManualClock},
         delivery::Handoff,
         export::opentelemetry::{Above, Door},
         ids::{SpanContext, SpanId, TraceId},
@@ -159,6 +160,7 @@ mod tests {
             Arc,
             atomic::{AtomicU64, Ordering},
         },
+        time::{Duration, UNIX_EPOCH},
     };
 
     thread_local! {
@@ -173,8 +175,16 @@ mod tests {
 
     /// `samples` decides on traces; the hand-off takes records of `wanted`.
     fn fixture(wanted: &[Signal], samples: fn(TraceId, Option<bool>) -> bool) -> Fixture {
+        fixture_at(Clock::system(), wanted, samples)
+    }
+
+    fn fixture_at(
+        clock: Clock,
+        wanted: &[Signal],
+        samples: fn(TraceId, Option<bool>) -> bool,
+    ) -> Fixture {
         let handoff: &'static Handoff = Box::leak(Box::new(Handoff::new(1 << 20, wanted)));
-        let registry = Registry::new(metrics::Limits::default(), crate::clock::Clock::system());
+        let registry = Registry::new(metrics::Limits::default(), clock);
         let truncated = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&truncated);
         let above = Above {
@@ -249,6 +259,46 @@ mod tests {
         assert_eq!(inner.parent_span_id, outer.span_id);
         // Known to be local.
         assert_eq!(outer.flags, 0x101);
+    }
+
+    #[test]
+    fn a_span_lasts_as_long_as_it_did_though_the_wall_clock_jumps() {
+        const WALL: Duration = Duration::from_secs(1_000_000);
+        const TOOK: Duration = Duration::from_secs(2);
+        let hands = ManualClock::starting_at(UNIX_EPOCH + WALL);
+        let fixture = fixture_at(hands.clock(), &[Signal::Traces], all);
+        CURRENT.set(None);
+        let tracer = fixture.door.tracer_provider().tracer("lib");
+        let began = WALL.as_nanos() as u64;
+        for (is_dropped, jumps_to) in [(false, 5 * WALL), (true, Duration::ZERO)] {
+            hands.set_wall(UNIX_EPOCH + WALL);
+            let mut span = tracer.start("GET");
+            hands.advance(TOOK / 2);
+            hands.set_wall(UNIX_EPOCH + jumps_to);
+            span.add_event("retry", Vec::new());
+            hands.advance(TOOK / 2);
+            match is_dropped {
+                true => drop(span),
+                false => span.end(),
+            }
+            let span = spans(fixture.handoff).remove(0);
+            let took = TOOK.as_nanos() as u64;
+            assert_eq!(span.start_time_unix_nano, began);
+            // What passes between two readings of the system's clock.
+            for (at, after) in [
+                (span.events[0].time_unix_nano, took / 2),
+                (span.end_time_unix_nano, took),
+            ] {
+                let late = (began + after).checked_sub(at).unwrap();
+                assert!(late < took / 2, "{after} {late}");
+            }
+        }
+        // A time that the library itself gives is its own.
+        let span = tracer.span_builder("GET").with_start_time(UNIX_EPOCH);
+        span.start(&tracer).end_with_timestamp(UNIX_EPOCH + TOOK);
+        let span = spans(fixture.handoff).remove(0);
+        assert_eq!(span.start_time_unix_nano, 0);
+        assert_eq!(span.end_time_unix_nano, TOOK.as_nanos() as u64);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Above, sampler::Sampler, spans::Leave};
 use crate::{
+    clock::{Anchor, Clock},
     delivery::Handoff,
     ids,
     records::{Limits, Signal},
@@ -9,8 +10,8 @@ use crate::{
 use ::opentelemetry::{
     Context, InstrumentationScope, KeyValue,
     trace::{
-        self, SpanBuilder, SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId,
-        TraceState,
+        self, Span as _, SpanBuilder, SpanContext, SpanId, Status, TraceContextExt as _,
+        TraceFlags, TraceId, TraceState,
         noop::{NoopSpan, NoopTracer},
     },
 };
@@ -18,18 +19,28 @@ use opentelemetry_sdk::{
     Resource,
     trace::{IdGenerator, SdkTracer, SdkTracerProvider, Span as SdkSpan},
 };
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// Makes the tracers of libraries.
 #[derive(Clone, Debug)]
 pub(crate) struct TracerProvider {
     inner: SdkTracerProvider,
     handoff: &'static Handoff,
+    clock: Clock,
     above: Arc<Above>,
 }
 
 impl TracerProvider {
-    pub(super) fn new(handoff: &'static Handoff, limits: Limits, above: Arc<Above>) -> Self {
+    pub(super) fn new(
+        handoff: &'static Handoff,
+        clock: &Clock,
+        limits: Limits,
+        above: Arc<Above>,
+    ) -> Self {
         let sampler = Sampler {
             above: Arc::clone(&above),
         };
@@ -48,6 +59,7 @@ impl TracerProvider {
         Self {
             inner,
             handoff,
+            clock: clock.clone(),
             above,
         }
     }
@@ -60,6 +72,7 @@ impl trace::TracerProvider for TracerProvider {
         Tracer {
             inner: self.inner.tracer_with_scope(scope),
             handoff: self.handoff,
+            clock: self.clock.clone(),
             above: Arc::clone(&self.above),
         }
     }
@@ -84,6 +97,7 @@ impl IdGenerator for Ids {
 pub(crate) struct Tracer {
     inner: SdkTracer,
     handoff: &'static Handoff,
+    clock: Clock,
     above: Arc<Above>,
 }
 
@@ -110,16 +124,25 @@ impl Tracer {
 impl trace::Tracer for Tracer {
     type Span = Span;
 
-    fn build_with_context(&self, builder: SpanBuilder, context: &Context) -> Span {
+    fn build_with_context(&self, mut builder: SpanBuilder, context: &Context) -> Span {
         let adopted = self.adopted(context);
         let context = adopted.as_ref().unwrap_or(context);
         let is_wanted = self.handoff.wants(Signal::Traces);
-        match is_wanted && !self.handoff.is_lost_by_fork(Signal::Traces) {
-            true => Span::Stock(self.inner.build_with_context(builder, context)),
+        if !is_wanted || self.handoff.is_lost_by_fork(Signal::Traces) {
             // Not dropped by the sampler: what goes on to other services would then say that the
             // trace is not recorded.
-            false => Span::Passed(NoopTracer::new().build_with_context(builder, context)),
+            return Span::Passed(NoopTracer::new().build_with_context(builder, context));
         }
+        let timing = builder.start_time.is_none().then(|| {
+            let anchor = self.clock.anchor();
+            builder.start_time = Some(anchor.time(anchor.instant()));
+            Timing {
+                anchor,
+                clock: self.clock.clone(),
+            }
+        });
+        let span = self.inner.build_with_context(builder, context);
+        Span::Stock(span, timing)
     }
 }
 
@@ -130,14 +153,58 @@ impl trace::Tracer for Tracer {
 )]
 #[derive(Debug)]
 pub(crate) enum Span {
-    Stock(SdkSpan),
+    /// Without a timing its start was given, and its other times are as they are given.
+    Stock(SdkSpan, Option<Timing>),
     Passed(NoopSpan),
+}
+
+/// Both clocks as a span began: its events and its end are reckoned from there.
+#[derive(Debug)]
+pub(crate) struct Timing {
+    anchor: Anchor,
+    clock: Clock,
+}
+
+/// A wall clock that is off by less was not set.
+const LEAST_JUMP: Duration = Duration::from_millis(10);
+
+impl Timing {
+    /// When something was that the wall clock had as `given`. The API reads that clock itself, and
+    /// then looks like a caller who gives a time of his own: one that is nearer to what the wall
+    /// clock says now than to what it would say without a jump was read after the jump.
+    fn of(&self, given: SystemTime) -> SystemTime {
+        let wall = Clock::system().wall();
+        let reckoned = self.anchor.time(self.clock.now());
+        if apart(wall, reckoned) < LEAST_JUMP || apart(given, reckoned) < apart(given, wall) {
+            return given;
+        }
+        let moved = match wall.duration_since(given) {
+            Ok(ago) => reckoned.checked_sub(ago),
+            Err(ahead) => reckoned.checked_add(ahead.duration()),
+        };
+        moved.unwrap_or(reckoned)
+    }
+}
+
+fn apart(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other)
+        .unwrap_or_else(|other_is_later| other_is_later.duration())
+}
+
+impl Span {
+    fn time(&self, given: SystemTime) -> SystemTime {
+        match self {
+            Self::Stock(_, Some(timing)) => timing.of(given),
+            // Its start is the caller's, or nobody reads this.
+            Self::Stock(_, None) | Self::Passed(_) => given,
+        }
+    }
 }
 
 macro_rules! either {
     ($self:ident, $span:ident => $call:expr) => {
         match $self {
-            Span::Stock($span) => $call,
+            Span::Stock($span, _) => $call,
             Span::Passed($span) => $call,
         }
     };
@@ -148,6 +215,7 @@ impl trace::Span for Span {
     where
         T: Into<Cow<'static, str>>,
     {
+        let at = self.time(at);
         either!(self, span => span.add_event_with_timestamp(name, at, attributes));
     }
 
@@ -179,6 +247,16 @@ impl trace::Span for Span {
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
+        let timestamp = self.time(timestamp);
         either!(self, span => span.end_with_timestamp(timestamp));
+    }
+}
+
+impl Drop for Span {
+    /// The SDK would end it by the wall clock.
+    fn drop(&mut self) {
+        if matches!(self, Self::Stock(span, Some(_)) if span.is_recording()) {
+            trace::Span::end(self);
+        }
     }
 }
