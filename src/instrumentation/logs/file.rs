@@ -1,7 +1,10 @@
 //! Lines in files that roll. Who logs never waits for the disk: it leaves the line in memory, and
 //! the worker writes what has come.
 
-use crate::{error::Error, fork::Lock, worker::Worker};
+mod rolling;
+
+use crate::{clock::Clock, error::Error, fork::Lock, worker::Worker};
+use rolling::Rolling;
 use std::{
     fs,
     io::{self, Write as _},
@@ -17,7 +20,7 @@ use tokio::{
     sync::{Notify, watch},
     task, time,
 };
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_appender::rolling::Rotation;
 
 /// Bytes that wait for the disk.
 const CAPACITY: usize = 4 * 1024 * 1024;
@@ -102,25 +105,10 @@ impl LogFile {
             ));
         }
         fs::create_dir_all(&self.directory).map_err(refused)?;
-        let mut builder = RollingFileAppender::builder()
-            .rotation(self.rotation.clone())
-            .filename_prefix(&self.prefix)
-            .filename_suffix("log");
-        if self.rotation != Rotation::NEVER {
-            builder = builder.max_log_files(self.kept);
-        }
-        let appender = builder.build(&self.directory).map_err(|error| {
-            // Its own words, and those of the system beneath them.
-            let cause = std::error::Error::source(&error);
-            let system = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-            refused(match system {
-                Some(system) => io::Error::new(system.kind(), system.to_string()),
-                None => io::Error::other(error),
-            })
-        })?;
+        let file = Rolling::open(self.clone(), Clock::system()).map_err(refused)?;
         Ok(OpenFile {
             buffer: Arc::new(Buffer::new(CAPACITY)),
-            file: Arc::new(Mutex::new(appender)),
+            file: Arc::new(Mutex::new(file)),
         })
     }
 }
@@ -129,7 +117,7 @@ impl LogFile {
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     buffer: Arc<Buffer>,
-    file: Arc<Mutex<RollingFileAppender>>,
+    file: Arc<Mutex<Rolling>>,
 }
 
 impl OpenFile {
@@ -276,7 +264,7 @@ impl Buffer {
 /// The worker's tenant.
 async fn write_all(
     buffer: Arc<Buffer>,
-    file: Arc<Mutex<RollingFileAppender>>,
+    file: Arc<Mutex<Rolling>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut memory = Vec::new();
@@ -319,8 +307,9 @@ async fn write_all(
 }
 
 /// A write that failed may have left half a line, which must not run into the next.
-fn write(file: &Mutex<RollingFileAppender>, is_line_cut: bool, bytes: &[u8]) -> io::Result<()> {
+fn write(file: &Mutex<Rolling>, is_line_cut: bool, bytes: &[u8]) -> io::Result<()> {
     let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    file.roll();
     if is_line_cut {
         file.write_all(b"\n")?;
     }
