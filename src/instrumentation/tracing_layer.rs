@@ -51,6 +51,7 @@ pub use crate::records::Levels;
 use crate::{
     context,
     ids::SpanContext,
+    mutation::{self, Mutation},
     pipeline::Pipeline,
     records::{REQUEST_TARGET, Severity, Signal, unless_too_deep},
     worker,
@@ -107,7 +108,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if worker::is_this_thread() || self.pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+        if speaks_of_telemetry() || self.pipeline.handoff.is_lost_by_fork(Signal::Logs) {
             return;
         }
         let severity = Severity::of(event.metadata());
@@ -126,7 +127,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if !self.wants_spans()
             || attributes.metadata().target().starts_with(REQUEST_TARGET)
-            || worker::is_this_thread()
+            || speaks_of_telemetry()
             || self.pipeline.handoff.is_lost_by_fork(Signal::Traces)
         {
             return;
@@ -183,6 +184,13 @@ where
             open.end(self.pipeline);
         }
     }
+}
+
+/// Whether this is the telemetry's own thread: at TRACE each request that it sends would make the
+/// next one.
+#[inline]
+fn speaks_of_telemetry() -> bool {
+    worker::is_this_thread() && !mutation::is_on(Mutation::RecordsItself)
 }
 
 /// Where in which trace a span of ours is.
