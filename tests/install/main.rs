@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use orderscope::{Error, Telemetry};
 
+mod clock;
 mod effects;
 mod environment;
 mod facades;
