@@ -23,6 +23,7 @@ mod facades;
 mod lives;
 mod panics;
 mod places;
+mod quiet;
 mod secrets;
 mod settings;
 mod signals;
