@@ -56,6 +56,7 @@
 //! | [`snapshot`] | all numbers at one moment |
 //! | [`export`] | where telemetry is sent, and how |
 //! | [`metrics`] | storage: descriptors, caps, the recorder of the `metrics` facade |
+//! | [`guide`] | [what delivery promises](guide::delivery), fault by fault, and beside others |
 //! | [`resource`], [`ids`], [`clock`], [`error`] | who is speaking, trace ids, time, the one error |
 //!
 //! # Features
@@ -66,6 +67,7 @@
 //! | `grpc` | no | OTLP over gRPC |
 //! | `zstd` | no | OTLP compressed by zstd |
 
+mod _guide;
 pub mod catalog;
 pub mod clock;
 pub mod context;
@@ -87,6 +89,11 @@ mod stack;
 mod sync;
 pub mod telemetry;
 mod worker;
+
+/// Pages to read: what the crate as a whole promises, and what it does not.
+pub mod guide {
+    pub use crate::_guide::*;
+}
 
 /// The facade crates, in the versions that orderscope was built with: what is recorded through
 /// another major version does not arrive here.

@@ -1,0 +1,4 @@
+//! Pages to read, without code of their own: what the crate as a whole promises.
+
+#[doc = include_str!("guide/delivery.md")]
+pub mod delivery {}
