@@ -11,6 +11,7 @@ mod backends;
 mod descriptors;
 mod example;
 mod exposition;
+mod faults;
 mod floor_plan;
 mod health;
 mod http;

@@ -1,0 +1,119 @@
+//! The ids of the records within a request.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+    trace::v1::ExportTraceServiceRequest,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use orderscope::export::Signal;
+use prost::Message;
+
+/// What a record is, each with numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// `track_event!("probe", id = n)`.
+    Event,
+    /// `tracing::info!(id = n)`.
+    Line,
+    /// `tracing::error!(id = n)`.
+    Error,
+    /// A request whose trace id ends in the number.
+    Span,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Event, Self::Line, Self::Error, Self::Span];
+
+    pub(crate) fn signal(self) -> Signal {
+        match self {
+            Self::Event | Self::Line | Self::Error => Signal::Logs,
+            Self::Span => Signal::Traces,
+        }
+    }
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Id {
+    pub(crate) kind: Kind,
+    pub(crate) number: u64,
+}
+
+/// What a request carries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Carried {
+    /// Of those that have one.
+    pub(super) ids: Vec<Id>,
+    /// Spans, log records or data points, those without an id included.
+    pub(super) records: u64,
+}
+
+pub(super) fn unzipped(body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+pub(super) fn decoded(signal: Signal, body: &[u8]) -> Carried {
+    let (ids, records): (Vec<Option<Id>>, usize) = match signal {
+        Signal::Traces => {
+            let request = ExportTraceServiceRequest::decode(body).unwrap();
+            let resources = request.resource_spans.into_iter();
+            let scopes = resources.flat_map(|resource| resource.scope_spans);
+            let ids: Vec<_> = scopes
+                .flat_map(|scope| scope.spans)
+                .map(|span| of_span(&span))
+                .collect();
+            let count = ids.len();
+            (ids, count)
+        }
+        Signal::Logs => {
+            let request = ExportLogsServiceRequest::decode(body).unwrap();
+            let resources = request.resource_logs.into_iter();
+            let scopes = resources.flat_map(|resource| resource.scope_logs);
+            let ids: Vec<_> = scopes
+                .flat_map(|scope| scope.log_records)
+                .map(|record| of_log(&record))
+                .collect();
+            let count = ids.len();
+            (ids, count)
+        }
+        _ => {
+            let request = ExportMetricsServiceRequest::decode(body).unwrap();
+            let resources = request.resource_metrics.into_iter();
+            let scopes = resources.flat_map(|resource| resource.scope_metrics);
+            (Vec::new(), scopes.map(|scope| scope.metrics.len()).sum())
+        }
+    };
+    Carried {
+        ids: ids.into_iter().flatten().collect(),
+        records: records as u64,
+    }
+}
+
+fn of_span(span: &Span) -> Option<Id> {
+    let low = span.trace_id.get(8..)?;
+    Some(Id {
+        kind: Kind::Span,
+        number: u64::from_be_bytes(low.try_into().ok()?),
+    })
+}
+
+fn of_log(record: &LogRecord) -> Option<Id> {
+    let of_id = record.attributes.iter().find(|known| known.key == "id")?;
+    let number = match of_id.value.as_ref()?.value.as_ref()? {
+        Value::IntValue(number) => u64::try_from(*number).ok()?,
+        _ => return None,
+    };
+    let kind = match record.event_name.as_str() {
+        "probe" => Kind::Event,
+        _ if record.severity_number >= 17 => Kind::Error,
+        _ => Kind::Line,
+    };
+    Some(Id { kind, number })
+}
