@@ -80,6 +80,11 @@ impl Service {
         }
     }
 
+    /// Runs what needs a runtime of the host.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
     /// A line of log; its id.
     pub(crate) fn line(&self) -> Id {
         let number = self.oracle.issue(Kind::Line);
@@ -112,7 +117,7 @@ impl Service {
         };
         let app = Router::new().route("/load", get(handler));
         let app = app.layer(self.telemetry.http_layer());
-        self.runtime.block_on(ask(app, &self.oracle));
+        self.block_on(ask(app, &self.oracle));
     }
 
     /// Requests without events; their spans.
@@ -123,11 +128,11 @@ impl Service {
     }
 
     pub(crate) fn flush(&self, within: Duration) -> bool {
-        self.runtime.block_on(self.telemetry.flush(within))
+        self.block_on(self.telemetry.flush(within))
     }
 
     pub(crate) fn shutdown(&self, within: Duration) -> ShutdownReport {
-        self.runtime.block_on(self.telemetry.shutdown(within))
+        self.block_on(self.telemetry.shutdown(within))
     }
 
     /// Accounts for every record of the only destination.
@@ -148,6 +153,8 @@ impl Service {
         let line = self.line();
         let span = id(Kind::Span, self.oracle.issued(Kind::Span));
         self.requests(1);
+        // Spans are gathered for seconds otherwise.
+        self.flush(within);
         for probe in [line, span] {
             self.oracle.arrives(collector, probe, within);
         }
@@ -174,7 +181,7 @@ impl Service {
         let app = Router::new().route("/load", get(handler));
         let app = app.layer(self.telemetry.http_layer());
         let count = (during.as_secs_f64() * f64::from(per_second)) as u32;
-        self.runtime.block_on(async {
+        self.block_on(async {
             let began = Instant::now();
             let mut took = Vec::with_capacity(count as usize);
             for number in 0..count {
