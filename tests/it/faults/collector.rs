@@ -11,7 +11,7 @@ mod state;
 mod wire;
 
 pub(crate) use behaviour::{Behaviour, Flood};
-pub(crate) use decoded::{Id, Kind};
+pub(crate) use decoded::{DISHES, Id, Kind};
 pub(crate) use state::{Answered, Seen};
 
 use std::collections::BTreeMap;

@@ -21,7 +21,7 @@ use tracing::Dispatch;
 use tracing::dispatcher::with_default;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::collector::{Collector, Id, Kind};
+use super::collector::{Collector, DISHES, Id, Kind};
 use super::oracle::{DESTINATION, Oracle};
 
 /// Longer than any test: metrics are pushed only where a test asks for it.
@@ -168,7 +168,7 @@ impl Service {
         let recorder = Arc::new(self.telemetry.recorder());
         let handler = async move || {
             with_local_recorder(&*recorder, || {
-                counter!("dishes.ordered").increment(2);
+                counter!(DISHES).increment(2);
                 counter!("couriers.asked", "city" => "Graz").increment(1);
                 gauge!("oven.load").set(0.5);
                 histogram!("basket.value").record(23.5);

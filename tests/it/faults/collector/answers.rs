@@ -188,6 +188,7 @@ fn flood(visit: Visit, bytes: usize) -> Answer {
     let pieces = stream::unfold((visit, bytes), async |(visit, left)| {
         let piece = PIECE.slice(..left.min(PIECE.len()));
         let left = left - piece.len();
+        visit.floods(piece.len());
         (!piece.is_empty()).then_some((Ok(Frame::data(piece)), (visit, left)))
     });
     StreamBody::new(pieces).boxed_unsync()

@@ -9,9 +9,15 @@ use opentelemetry_proto::tonic::collector::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Metric, metric::Data, number_data_point::Value as Number,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use orderscope::export::Signal;
 use prost::Message;
+
+/// A counter of the load.
+pub(crate) const DISHES: &str = "dishes.ordered";
 
 /// What a record is, each with numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +57,8 @@ pub(super) struct Carried {
     pub(super) ids: Vec<Id>,
     /// Spans, log records or data points, those without an id included.
     pub(super) records: u64,
+    /// The sum of the counter [`DISHES`].
+    pub(super) dishes: i64,
 }
 
 pub(super) fn unzipped(body: &[u8]) -> Vec<u8> {
@@ -60,39 +68,54 @@ pub(super) fn unzipped(body: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn decoded(signal: Signal, body: &[u8]) -> Carried {
-    let (ids, records): (Vec<Option<Id>>, usize) = match signal {
+    match signal {
         Signal::Traces => {
             let request = ExportTraceServiceRequest::decode(body).unwrap();
             let resources = request.resource_spans.into_iter();
             let scopes = resources.flat_map(|resource| resource.scope_spans);
-            let ids: Vec<_> = scopes
-                .flat_map(|scope| scope.spans)
-                .map(|span| of_span(&span))
-                .collect();
-            let count = ids.len();
-            (ids, count)
+            of_records(scopes.flat_map(|scope| scope.spans), of_span)
         }
         Signal::Logs => {
             let request = ExportLogsServiceRequest::decode(body).unwrap();
             let resources = request.resource_logs.into_iter();
             let scopes = resources.flat_map(|resource| resource.scope_logs);
-            let ids: Vec<_> = scopes
-                .flat_map(|scope| scope.log_records)
-                .map(|record| of_log(&record))
-                .collect();
-            let count = ids.len();
-            (ids, count)
+            of_records(scopes.flat_map(|scope| scope.log_records), of_log)
         }
         _ => {
             let request = ExportMetricsServiceRequest::decode(body).unwrap();
             let resources = request.resource_metrics.into_iter();
             let scopes = resources.flat_map(|resource| resource.scope_metrics);
-            (Vec::new(), scopes.map(|scope| scope.metrics.len()).sum())
+            let metrics: Vec<_> = scopes.flat_map(|scope| scope.metrics).collect();
+            Carried {
+                ids: Vec::new(),
+                records: metrics.len() as u64,
+                dishes: metrics.iter().map(dishes).sum(),
+            }
         }
-    };
-    Carried {
-        ids: ids.into_iter().flatten().collect(),
-        records: records as u64,
+    }
+}
+
+fn of_records<R>(records: impl Iterator<Item = R>, id: impl Fn(&R) -> Option<Id>) -> Carried {
+    let mut carried = Carried::default();
+    for record in records {
+        carried.records += 1;
+        carried.ids.extend(id(&record));
+    }
+    carried
+}
+
+fn dishes(metric: &Metric) -> i64 {
+    match &metric.data {
+        Some(Data::Sum(sum)) if metric.name == DISHES => sum
+            .data_points
+            .iter()
+            .map(|point| match point.value {
+                Some(Number::AsInt(number)) => number,
+                Some(Number::AsDouble(number)) => number as i64,
+                None => 0,
+            })
+            .sum(),
+        _ => 0,
     }
 }
 

@@ -24,6 +24,10 @@ pub(crate) struct Seen {
     pub(crate) ids: Vec<Id>,
     /// Spans, log records or metrics.
     pub(crate) records: u64,
+    /// What the counter `dishes.ordered` says, where metrics carry it.
+    pub(crate) dishes: i64,
+    /// Of the body of a flood, as far as it went.
+    pub(crate) flooded: usize,
     pub(crate) answered: Answered,
 }
 
@@ -151,6 +155,8 @@ impl Visit {
             bytes: 0,
             ids: Vec::new(),
             records: 0,
+            dishes: 0,
+            flooded: 0,
             answered: Answered::Not,
         });
         drop(inner);
@@ -166,7 +172,12 @@ impl Visit {
         self.seen(|seen| {
             seen.ids.clone_from(&carried.ids);
             seen.records = carried.records;
+            seen.dishes = carried.dishes;
         });
+    }
+
+    pub(super) fn floods(&self, bytes: usize) {
+        self.seen(|seen| seen.flooded += bytes);
     }
 
     pub(super) fn answered(&self, answered: Answered) {

@@ -1,0 +1,97 @@
+//! F7: connections that are reset before, amid and after a request.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use orderscope::export::Signal;
+
+use super::collector::{Answered, Behaviour, Collector, Kind};
+use super::load::{Service, Wire};
+use super::oracle::{DESTINATION, row};
+use super::{PATIENCE, at_once};
+
+#[test]
+fn what_was_reset_before_or_amid_the_request_is_sent_again_and_arrives() {
+    let cases = Wire::ALL.into_iter().flat_map(|wire| {
+        [Behaviour::ResetBefore, Behaviour::ResetAmid(20_000)].map(|behaviour| (wire, behaviour))
+    });
+    at_once(cases, |(wire, behaviour)| {
+        let collector = Collector::start(70);
+        let service = Service::new("F7", wire, &collector);
+        collector.behave(behaviour.clone());
+        // Far more than the connection holds, so that none of it can have been sent whole.
+        for _ in 0..250 {
+            service.long_line(3_000);
+        }
+        service.flush(Duration::from_millis(1_500));
+        service
+            .oracle
+            .watch(&service.telemetry, Duration::from_millis(200));
+        let tried = collector.connections();
+        assert!(
+            tried >= 2,
+            "F7: {behaviour:?} over {wire:?} is not tried again: {tried} connections"
+        );
+        collector.behave(Behaviour::Healthy);
+        service
+            .oracle
+            .all_arrive(&collector, &[Kind::Line], PATIENCE);
+        service.is_alive(&collector, PATIENCE);
+        service.settles(PATIENCE);
+        service.check(&collector);
+        let row = row(&service.telemetry, DESTINATION, "logs");
+        assert_eq!(
+            row.acknowledged(),
+            row.accepted(),
+            "F7: {behaviour:?} over {wire:?}: {row}"
+        );
+    });
+}
+
+#[test]
+fn what_was_reset_after_the_request_is_ambiguous_and_never_sent_again() {
+    at_once(Wire::ALL, |wire| {
+        let collector = Collector::start(71);
+        let service = Service::new("F7", wire, &collector);
+        let healthy = || Behaviour::Only(Signal::Logs, Box::new(Behaviour::Healthy));
+        let steps = (0..6).flat_map(|_| [Behaviour::ResetAfter, healthy()]);
+        collector.behave(Behaviour::Script(steps.collect()));
+        for _ in 0..20 {
+            service.burst(10);
+            service.flush(PATIENCE);
+            service.oracle.sample(&service.telemetry);
+        }
+        service.settles(PATIENCE);
+        collector.behave(Behaviour::Healthy);
+        service.is_alive(&collector, PATIENCE);
+        service.settles(PATIENCE);
+        service.check(&collector);
+        let requests = collector.requests();
+        let resets = |kept: bool| {
+            let reset = Answered::Reset { kept };
+            requests.iter().filter(move |seen| seen.answered == reset)
+        };
+        assert!(
+            resets(true).count() > 0 && resets(false).count() > 0,
+            "the seed gives both"
+        );
+        let mut kinds = BTreeSet::new();
+        for (signal, name) in [(Signal::Logs, "logs"), (Signal::Traces, "traces")] {
+            let of_signal = |kept| resets(kept).filter(move |seen| seen.signal == signal);
+            let of = |kept| of_signal(kept).map(|seen| seen.records).sum::<u64>();
+            let row = row(&service.telemetry, DESTINATION, name);
+            assert_eq!(
+                row.ambiguous(),
+                of(true) + of(false),
+                "F7: what was sent and not answered over {wire:?}: {row}"
+            );
+            service.oracle.lost_only(&row, &[]);
+            let sent = requests.iter().filter(|seen| seen.signal == signal);
+            let sent: Vec<_> = sent.flat_map(|seen| &seen.ids).collect();
+            let distinct: BTreeSet<_> = sent.iter().collect();
+            assert_eq!(sent.len(), distinct.len(), "F7: sent again over {wire:?}");
+            kinds.extend(distinct.iter().map(|id| id.kind));
+        }
+        assert!(kinds.contains(&Kind::Event) && kinds.contains(&Kind::Span));
+    });
+}
