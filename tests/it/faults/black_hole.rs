@@ -5,10 +5,10 @@ use std::time::Duration;
 use orderscope::export::Signal;
 use tokio::time::Instant;
 
-use super::PATIENCE;
 use super::collector::{Behaviour, Collector, Seen};
 use super::load::{Service, Wire};
 use super::oracle::DESTINATION;
+use super::{PATIENCE, at_once};
 
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// Between the sender's deadline and what the collector sees of it.
@@ -16,13 +16,8 @@ const SEEN_WITHIN: Duration = Duration::from_millis(600);
 const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
 
 #[test]
-fn a_black_hole_over_http_costs_three_seconds_and_one_request_a_signal() {
-    costs_three_seconds_and_one_request_a_signal(Wire::Http);
-}
-
-#[test]
-fn a_black_hole_over_grpc_costs_three_seconds_and_one_request_a_signal() {
-    costs_three_seconds_and_one_request_a_signal(Wire::Grpc);
+fn a_black_hole_costs_three_seconds_and_one_request_a_signal() {
+    at_once(Wire::ALL, costs_three_seconds_and_one_request_a_signal);
 }
 
 fn costs_three_seconds_and_one_request_a_signal(wire: Wire) {

@@ -40,6 +40,15 @@ fn through_flapping_most_arrives_and_little_is_sent_twice() {
             .filter(|seen| seen.answered == Answered::Taken);
         let needed: usize = taken.map(|seen| seen.bytes).sum();
         let received: usize = requests.iter().map(|seen| seen.bytes).sum();
+        eprintln!(
+            "XX {down:?} received {received} needed {needed} {:?}",
+            service
+                .telemetry
+                .ledger()
+                .iter()
+                .map(|r| r.to_string())
+                .collect::<Vec<_>>()
+        );
         assert!(
             received * 10 <= needed * 12,
             "F8: {received} bytes in {} requests where {needed} were needed, through {down:?}",

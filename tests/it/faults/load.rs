@@ -147,15 +147,22 @@ impl Service {
         self.oracle.settles(&self.telemetry, DESTINATION, within);
     }
 
-    /// After the fault: a record of each signal arrives.
+    /// After the fault: a record of each signal that is sent there arrives.
     #[track_caller]
     pub(crate) fn is_alive(&self, collector: &Collector, within: Duration) {
-        let line = self.line();
-        let span = id(Kind::Span, self.oracle.issued(Kind::Span));
-        self.requests(1);
+        let rows = self.telemetry.ledger();
+        let has = |signal| rows.iter().any(|row| row.signal() == signal);
+        let mut probes = Vec::new();
+        if has("logs") {
+            probes.push(self.line());
+        }
+        if has("traces") {
+            probes.push(id(Kind::Span, self.oracle.issued(Kind::Span)));
+            self.requests(1);
+        }
         // Spans are gathered for seconds otherwise.
         self.flush(within);
-        for probe in [line, span] {
+        for probe in probes {
             self.oracle.arrives(collector, probe, within);
         }
     }

@@ -1,12 +1,12 @@
 //! F5: a collector that does not accept a request: for what is in it, for its size, or for who
 //! sends it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orderscope::export::{Reason, Signal};
+use tracing::field::Field;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -18,6 +18,8 @@ use super::{PATIENCE, at_once, child};
 
 /// Of one request.
 const BATCH: u64 = 512;
+/// Requests of several signals that no answer could stop.
+const AT_FIRST: Duration = Duration::from_millis(100);
 
 fn ways() -> impl Iterator<Item = (Wire, bool)> {
     let both = |wire| [false, true].map(|as_too_large| (wire, as_too_large));
@@ -112,73 +114,69 @@ fn where_nothing_is_accepted_the_search_ends_early() {
 }
 
 #[test]
-fn a_denied_request_is_not_repeated_blindly_and_told_of_once_over_http() {
-    child::passes("faults::refusals::http_denies");
-}
-
-#[test]
-fn a_denied_request_is_not_repeated_blindly_and_told_of_once_over_grpc() {
-    child::passes("faults::refusals::grpc_denies");
+fn a_denied_request_is_not_repeated_blindly_and_told_of_once() {
+    child::passes("faults::refusals::denies");
 }
 
 #[test]
 #[ignore = "in a process of its own, whose log it reads"]
-fn http_denies() {
-    denies(Wire::Http);
-}
-
-#[test]
-#[ignore = "in a process of its own, whose log it reads"]
-fn grpc_denies() {
-    denies(Wire::Grpc);
-}
-
-fn denies(wire: Wire) {
+fn denies() {
     let warnings = Warnings::default();
     let subscriber = tracing_subscriber::registry().with(warnings.clone());
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let collector = Collector::start(52);
-    let service = Service::new("F5", wire, &collector);
-    collector.behave(Behaviour::status(401));
-    service.burst(9);
-    service.flush(Duration::from_millis(300));
-    for _ in 0..10 {
-        service.burst(20);
-        service.flush(Duration::from_millis(150));
-        service.oracle.sample(&service.telemetry);
-    }
-    let requests = collector.requests();
-    // The first one of each signal may go before the other's answer is there.
-    assert!(
-        (1..=2).contains(&requests.len()),
-        "F5: {} requests to who denies them",
-        requests.len()
+    at_once(
+        [(Wire::Http, "http"), (Wire::Grpc, "grpc")],
+        |(wire, name)| {
+            let collector = Collector::start(52);
+            let service = Service::of("F5", |builder| {
+                builder.destination(wire.destination(name, &collector))
+            });
+            collector.behave(Behaviour::status(401));
+            service.burst(9);
+            service.flush(Duration::from_millis(300));
+            for _ in 0..10 {
+                service.burst(20);
+                service.flush(Duration::from_millis(150));
+                service.oracle.sample(&service.telemetry);
+            }
+            let requests = collector.requests();
+            // The first one of each signal may go before another's answer is there.
+            let mut signals: Vec<_> = requests.iter().map(|seen| seen.signal).collect();
+            signals.dedup();
+            let first = requests.first().expect("F5: nothing is sent at all");
+            let last = requests
+                .last()
+                .map_or(Duration::ZERO, |last| last.when - first.when);
+            assert!(
+                requests.len() <= 3 && signals.len() == requests.len() && last < AT_FIRST,
+                "F5: {} requests within {last:?} to who denies them",
+                requests.len()
+            );
+            assert_eq!(warnings.of(name), 1, "F5: lines of log about {name}");
+            for (signal, name_of_signal) in [(Signal::Traces, "traces"), (Signal::Logs, "logs")] {
+                let carried = requests.iter().filter(|seen| seen.signal == signal);
+                let carried: u64 = carried.map(|seen| seen.records).sum();
+                let row = row(&service.telemetry, name, name_of_signal);
+                let lost: u64 = row.dropped().map(|(_, count)| count).sum();
+                assert_eq!(lost, carried, "F5: only what was denied is given up: {row}");
+            }
+            collector.behave(Behaviour::Healthy);
+            service.is_alive(&collector, PATIENCE);
+            service.oracle.settles(&service.telemetry, name, PATIENCE);
+            service.oracle.check(&service.telemetry, name, &collector);
+            assert_eq!(warnings.of(name), 1, "F5: lines of log about {name}");
+        },
     );
-    assert_eq!(warnings.count(), 1, "F5: lines of log about it");
-    let carried: u64 = requests.iter().map(|seen| seen.records).sum();
-    let dropped: u64 = ["traces", "logs"]
-        .map(|signal| {
-            let row = row(&service.telemetry, DESTINATION, signal);
-            row.dropped().map(|(_, count)| count).sum::<u64>()
-        })
-        .iter()
-        .sum();
-    assert_eq!(dropped, carried, "F5: only what was denied is given up");
-    collector.behave(Behaviour::Healthy);
-    service.is_alive(&collector, PATIENCE);
-    service.settles(PATIENCE);
-    service.check(&collector);
-    thread::sleep(Duration::from_millis(100));
-    assert_eq!(warnings.count(), 1, "F5: lines of log about it");
 }
 
-/// Counts what delivery says of failures.
+/// Counts what delivery says of failures, by destination.
 #[derive(Clone, Debug, Default)]
-struct Warnings(Arc<AtomicUsize>);
+struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+    fn of(&self, destination: &str) -> usize {
+        let said = self.0.lock().unwrap();
+        said.iter().filter(|said| *said == destination).count()
     }
 }
 
@@ -186,7 +184,12 @@ impl<S: Subscriber> Layer<S> for Warnings {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         if *metadata.level() == Level::WARN && metadata.target() == "orderscope::delivery" {
-            self.0.fetch_add(1, Ordering::SeqCst);
+            event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+                if field.name() == "destination" {
+                    let destination = format!("{value:?}").trim_matches('"').to_owned();
+                    self.0.lock().unwrap().push(destination);
+                }
+            });
         }
     }
 }

@@ -121,7 +121,7 @@ fn what_is_no_time_to_wait_leaves_the_pauses_of_our_own() {
         service.line();
         let has_come = |count| move |collector: &Collector| collector.requests().len() >= count;
         assert!(
-            collector.until(PATIENCE, has_come(4)),
+            collector.until(PATIENCE, has_come(3)),
             "F4: {behaviour:?} over {wire:?} is not tried again"
         );
         let requests = collector.requests();

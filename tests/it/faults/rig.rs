@@ -7,9 +7,8 @@ use orderscope::export::Signal;
 
 use super::collector::{Answered, Behaviour, Collector, Kind};
 use super::load::{Service, Wire};
-use super::oracle::{DESTINATION, row};
+use super::{PATIENCE, at_once};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const RIG: &str = "rig";
 
 #[test]
@@ -73,18 +72,23 @@ fn nobody_listens_while_it_refuses_and_the_port_stays() {
 
 #[test]
 fn each_behaviour_is_over_when_it_is_healthy_again() {
-    for wire in Wire::ALL {
-        for behaviour in [
-            Behaviour::ResetBefore,
-            Behaviour::ResetAmid(10),
-            Behaviour::ResetAfter,
-            Behaviour::CutAt(20),
-            Behaviour::status(503),
-            Behaviour::Partial(1),
-            Behaviour::refuse_records(|_| true),
-            Behaviour::Script(vec![Behaviour::status(503), Behaviour::ResetAfter]),
-            Behaviour::Only(Signal::Logs, Box::new(Behaviour::status(503))),
-        ] {
+    let behaviours = [
+        Behaviour::Refuse,
+        Behaviour::ResetBefore,
+        Behaviour::ResetAmid(10),
+        Behaviour::ResetAfter,
+        Behaviour::CutAt(20),
+        Behaviour::status(503),
+        Behaviour::Partial(1),
+        Behaviour::MostRecords(5),
+        Behaviour::refuse_records(|id| id.number == 0),
+        Behaviour::Script(vec![Behaviour::status(503), Behaviour::ResetAfter]),
+        Behaviour::Only(Signal::Logs, Box::new(Behaviour::status(503))),
+    ];
+    let of_wire = |behaviour: Behaviour| Wire::ALL.map(|wire| (wire, behaviour.clone()));
+    at_once(
+        behaviours.into_iter().flat_map(of_wire),
+        |(wire, behaviour)| {
             let collector = Collector::start(4);
             let service = Service::new(RIG, wire, &collector);
             collector.behave(behaviour.clone());
@@ -93,8 +97,8 @@ fn each_behaviour_is_over_when_it_is_healthy_again() {
             collector.behave(Behaviour::Healthy);
             assert!(service.flush(PATIENCE), "{wire:?} {behaviour:?}");
             service.is_alive(&collector, PATIENCE);
-            let row = row(&service.telemetry, DESTINATION, "logs");
-            assert!(row.acknowledged() > 0, "{wire:?} {behaviour:?}: {row}");
-        }
-    }
+            service.settles(PATIENCE);
+            service.check(&collector);
+        },
+    );
 }
