@@ -137,6 +137,13 @@ struct Spelled<'a> {
 }
 
 impl Encoder {
+    /// The bytes of a request with records of ours, which take `records` bytes within it.
+    fn request_length(&self, records: usize) -> usize {
+        let scope = self.scope.len() + records + self.schema_url.len();
+        let resource = self.resource.len() + wire::field_length(scope) + self.schema_url.len();
+        wire::field_length(resource)
+    }
+
     /// The bytes that [`scope`](Self::scope) writes.
     fn scope_length(&self, run: &[Spelled<'_>]) -> usize {
         let lengths = run.iter().map(|record| record.message.len());

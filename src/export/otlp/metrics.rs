@@ -1,28 +1,32 @@
 //! Metrics, pushed: read from the storage that the Prometheus page is read from, when it is time.
 //!
-//! A cumulative request is read afresh each time. One with deltas is frozen when it is built: the
-//! same bytes are sent until they were delivered, or perhaps were, and only then the cursor moves
-//! to what had been read for them. What is recorded meanwhile is in the request after, whose
-//! interval begins where the frozen one's ended. So nothing is counted twice, and nothing is missed
-//! but what an ambiguous push may have lost: that gap is counted where the push is.
+//! A push is one request, or several where it would be larger than the receiver takes.
+//!
+//! Cumulative numbers are read afresh each time. A reading with deltas is frozen: its parts are sent
+//! as the same numbers over the same interval, each until it was delivered, or perhaps was. What is
+//! recorded meanwhile is in the reading after, whose interval begins where the frozen one's ended;
+//! there is none before the last part is over, so that no more than one reading is ever kept. So
+//! nothing is counted twice, and nothing is missed but what an ambiguous or a refused part may have
+//! lost: that gap is counted where the push is.
 
 mod cursor;
 mod points;
+mod reading;
 
 use super::{
-    Encoder, OURS,
+    Encoder,
     wire::{self, VARINT, tag},
 };
 use crate::{
     clock::{Anchor, Clock},
-    delivery::{Conclusion, Encode, Push},
+    delivery::{Conclusion, Push},
     export::Temporality,
     metrics::{Instrument, Kind, Registry, Series, Storage},
-    records::Signal,
     resource::Resource,
 };
 use cursor::Cursor;
 use points::{Points, Window};
+use reading::{Fate, Reading};
 use std::{
     mem,
     sync::Arc,
@@ -55,6 +59,9 @@ fn is_delta(temporality: Temporality, storage: &Storage) -> bool {
 /// After so long without a scraper, which renews the exemplars that it has read, a push does.
 const UNSCRAPED: Duration = Duration::from_secs(120);
 
+/// A receiver that takes no more than this is not believed: pushes would be all resource.
+const LEAST_LIMIT: usize = 64 * 1024;
+
 /// The metrics of one registry for one destination.
 #[derive(Debug)]
 pub(crate) struct MetricsPush {
@@ -67,8 +74,10 @@ pub(crate) struct MetricsPush {
     cursor: Cursor,
     /// The epoch of the exemplars, and since when it is known.
     exemplars: (u64, Instant),
-    /// Memory for what a request is made of: its metrics, each as a record.
-    metrics: Vec<u8>,
+    /// With deltas: what was read, and is not over. Otherwise what was said last.
+    reading: Reading,
+    /// No request is larger: the receiver has said that it takes less than was asked for.
+    limit: usize,
     points: Points,
 }
 
@@ -90,46 +99,45 @@ impl MetricsPush {
             cursor: Cursor::at(started),
             exemplars: (registry.exemplar_epoch(), clock.now()),
             clock,
-            metrics: Vec::new(),
+            reading: Reading::default(),
+            limit: usize::MAX,
             points: Points::default(),
         }
     }
 
-    fn read(&mut self) -> Vec<u8> {
+    fn read(&mut self) {
         // A wall clock that was set back makes no interval that ends before it begins.
         let now = self.clock.anchor().taken_at().max(self.cursor.since());
         self.cursor.begin(now);
-        let mut metrics = mem::take(&mut self.metrics);
-        metrics.clear();
-        let (mut series, mut ends) = (Vec::new(), Vec::new());
+        // Not there before it is whole: should this break off, what it has is read again.
+        let mut reading = mem::take(&mut self.reading);
+        reading.clear();
+        let mut series = Vec::new();
         for instrument in self.registry.collect() {
             instrument.all_series(&mut series);
-            if self.metric(&instrument, &series, now, &mut metrics) {
-                ends.push(metrics.len());
-            }
+            self.metric(&instrument, &series, now, &mut reading);
         }
-        let mut begin = 0;
-        let mut records = ends.into_iter().map(|end| {
-            let record = &metrics[begin..end];
-            begin = end;
-            record
-        });
-        let request = self.encoder.request(Signal::Metrics, &mut records);
-        self.metrics = metrics;
-        request
+        self.reading = reading;
+        if self.has_deltas() {
+            self.cursor.advance();
+        }
     }
 
-    /// Appends one metric as a record of ours, unless no series has anything to say.
+    fn has_deltas(&self) -> bool {
+        self.temporality != Temporality::Cumulative
+    }
+
+    /// Appends one metric, unless no series has anything to say.
     fn metric(
         &mut self,
         instrument: &Instrument,
         series: &[Arc<Series>],
         now: u64,
-        out: &mut Vec<u8>,
-    ) -> bool {
+        out: &mut Reading,
+    ) {
         // The series of one instrument are stored alike.
         let Some(storage) = series.first().map(|series| &series.storage) else {
-            return false;
+            return;
         };
         let is_delta = is_delta(self.temporality, storage);
         let (start, temporality) = match is_delta {
@@ -139,7 +147,7 @@ impl MetricsPush {
         let cursor = is_delta.then_some(&mut self.cursor);
         let points = self.points.of(series, Window { start, now }, cursor);
         if points.is_empty() {
-            return false;
+            return;
         }
         let temporality = [tag(TEMPORALITY, VARINT), temporality];
         let is_monotonic = [tag(IS_MONOTONIC, VARINT), 1];
@@ -149,14 +157,12 @@ impl MetricsPush {
             (_, Kind::Counter) => (SUM, &[&temporality, &is_monotonic]),
             (_, Kind::UpDownCounter | Kind::Histogram) => (SUM, &[&temporality]),
         };
-        out.push(OURS);
-        wire::text(out, NAME, &instrument.name);
-        wire::text(out, DESCRIPTION, &instrument.description());
-        wire::text(out, UNIT, instrument.unit.ucum());
-        wire::head(out, field, points.len() + 2 * tail.len());
-        out.extend_from_slice(points);
-        tail.iter().for_each(|part| out.extend_from_slice(part));
-        true
+        let own = |out: &mut Vec<u8>| {
+            wire::text(out, NAME, &instrument.name);
+            wire::text(out, DESCRIPTION, &instrument.description());
+            wire::text(out, UNIT, instrument.unit.ucum());
+        };
+        out.metric(own, field, points, tail);
     }
 
     /// The exemplars are the scraper's, who renews them: then each scrape shows the slowest since
@@ -173,28 +179,33 @@ impl MetricsPush {
 }
 
 impl Push for MetricsPush {
-    fn requests(&mut self, _: usize) -> Vec<Vec<u8>> {
-        if let Some(frozen) = self.cursor.frozen() {
-            return vec![frozen.to_vec()];
+    fn requests(&mut self, most_bytes: usize) -> Vec<Vec<u8>> {
+        let is_frozen = self.has_deltas() && self.reading.parts() > 0;
+        if !is_frozen {
+            self.read();
+            self.renew_unscraped_exemplars();
         }
-        let request = self.read();
-        if self.temporality != Temporality::Cumulative {
-            self.cursor.freeze(&request);
-        }
-        self.renew_unscraped_exemplars();
-        vec![request]
+        self.reading
+            .divide(&self.encoder, most_bytes.min(self.limit));
+        self.reading.requests(&self.encoder)
     }
 
     fn concluded(&mut self, conclusions: &[Conclusion]) {
-        let Some(conclusion) = conclusions.first() else {
-            return;
-        };
-        match conclusion {
-            Conclusion::Delivered | Conclusion::Refused | Conclusion::Ambiguous => {
-                self.cursor.advance();
+        for (part, conclusion) in conclusions.iter().enumerate().take(self.reading.parts()) {
+            if *conclusion == Conclusion::TooLarge {
+                let half = self.reading.request_length(&self.encoder, part) / 2;
+                self.limit = self.limit.min(half.max(LEAST_LIMIT));
             }
-            Conclusion::NotDelivered | Conclusion::TooLarge => {}
         }
+        if !self.has_deltas() {
+            return;
+        }
+        self.reading.settle(|part| match conclusions.get(part) {
+            Some(Conclusion::Delivered | Conclusion::Refused | Conclusion::Ambiguous) => Fate::Over,
+            Some(Conclusion::TooLarge) => Fate::Halved,
+            // Not asked about: not sent.
+            Some(Conclusion::NotDelivered) | None => Fate::Again,
+        });
     }
 }
 

@@ -14,8 +14,6 @@ pub(super) struct Cursor {
     counts: FxHashMap<usize, Marks<u64>>,
     sums: FxHashMap<usize, Marks<f64>>,
     distributions: FxHashMap<usize, Marks<HistogramReading>>,
-    /// The request that was built of the readings, until it is concluded.
-    frozen: Option<Vec<u8>>,
 }
 
 /// One series.
@@ -40,7 +38,6 @@ impl Cursor {
             counts: FxHashMap::default(),
             sums: FxHashMap::default(),
             distributions: FxHashMap::default(),
-            frozen: None,
         }
     }
 
@@ -53,22 +50,13 @@ impl Cursor {
         self.until = until;
     }
 
-    pub(super) fn frozen(&self) -> Option<&[u8]> {
-        self.frozen.as_deref()
-    }
-
-    pub(super) fn freeze(&mut self, request: &[u8]) {
-        self.frozen = Some(request.to_vec());
-    }
-
-    /// What was frozen is told; without anything frozen, nothing changes.
+    /// What was read is kept until it is told: the next interval begins. Not before all was read,
+    /// so that a reading which breaks off has lost nothing.
     pub(super) fn advance(&mut self) {
-        if self.frozen.take().is_some() {
-            self.since = self.until;
-            self.counts.values_mut().for_each(Marks::settle);
-            self.sums.values_mut().for_each(Marks::settle);
-            self.distributions.values_mut().for_each(Marks::settle);
-        }
+        self.since = self.until;
+        self.counts.values_mut().for_each(Marks::settle);
+        self.sums.values_mut().for_each(Marks::settle);
+        self.distributions.values_mut().for_each(Marks::settle);
     }
 
     /// What a count has gained.
