@@ -278,6 +278,7 @@ mod tests {
         logs::v1::ExportLogsPartialSuccess, metrics::v1::ExportMetricsPartialSuccess,
         trace::v1::ExportTracePartialSuccess,
     };
+    use proptest::prelude::*;
     use std::time::UNIX_EPOCH;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT, the date of the RFCs.
@@ -484,6 +485,76 @@ mod tests {
         );
         let long = why(&heard(400, &[], "ü".repeat(50_000).as_bytes()));
         assert_eq!(long, format!("400 Bad Request: {}…", "ü".repeat(100)));
+    }
+
+    /// What the table asks for, with a number, a date or anything else in its place.
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<u64>().prop_map(|number| number.to_string()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            "[0-9]{0,40}",
+            (0..253_402_300_800_u64).prop_map(|second| {
+                httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second))
+            }),
+            "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
+            "\\PC{0,40}",
+        ]
+    }
+
+    fn message_of(answer: &Answer) -> Option<&str> {
+        match answer {
+            Answer::Accepted { message, .. } => message.as_deref(),
+            Answer::Malformed { reason }
+            | Answer::TooLarge { reason }
+            | Answer::Refused { reason }
+            | Answer::Denied { reason }
+            | Answer::Unreachable { reason }
+            | Answer::Unavailable { reason, .. }
+            | Answer::Unanswered { reason } => Some(reason),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_never_longer_than_five_minutes_nor_nothing(value in value()) {
+            let headers = [("retry-after", &*value)];
+            let Answer::Unavailable { after, .. } = answer(&heard(503, &headers, b"")) else {
+                panic!("{value} is to be tried again");
+            };
+            if let Some(after) = after {
+                prop_assert!(!after.is_zero() && after <= LONGEST_PAUSE, "{after:?}");
+            }
+            let seconds = value.trim().parse::<u64>().ok();
+            if let Some(seconds) = seconds.filter(|_| !value.contains('+')) {
+                prop_assert_eq!(after, bounded(Duration::from_secs(seconds)));
+            }
+        }
+
+        #[test]
+        fn whatever_is_answered_means_something_in_a_line(
+            status in 100..1_000_u16,
+            kind in prop::sample::select(vec![
+                "application/x-protobuf", "application/json", "text/plain", "application/grpc", "",
+            ]),
+            body in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..400),
+                // Well formed as far as it goes.
+                "\\PC{0,100}".prop_map(|message| Status { message, details: Vec::new() }
+                    .encode_to_vec()),
+                "\\{\"partialSuccess\":\\{\"(rejected(Spans|LogRecords)|errorMessage)\":(\"\\PC{0,30}\"|-?[0-9]{1,30})\\}\\}"
+                    .prop_map(String::into_bytes),
+            ],
+            signal in prop::sample::select(Signal::ALL.to_vec()),
+        ) {
+            let heard = heard(status, &[("content-type", kind)], &body);
+            let answer = heard.answer(signal, UNIX_EPOCH + WALL);
+            let is_success = (200..300).contains(&status);
+            prop_assert_eq!(matches!(answer, Answer::Accepted { .. }), is_success);
+            if let Some(message) = message_of(&answer) {
+                prop_assert!(message.len() <= 300, "{}", message.len());
+                prop_assert!(!message.contains(|c: char| c.is_control()), "{message:?}");
+            }
+        }
     }
 
     #[tokio::test]

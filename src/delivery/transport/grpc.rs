@@ -352,6 +352,7 @@ impl RetryInfo {
 mod tests {
     use super::*;
     use crate::delivery::Compression;
+    use proptest::prelude::*;
 
     /// A status of 200 with one message, its frame's flag as given.
     fn heard(flag: u8, encoding: &'static str, message: &[u8]) -> Heard {
@@ -378,6 +379,75 @@ mod tests {
         for (encoding, message) in [("zstd", &*smaller), ("gzip", rejected)] {
             let unread = accepted(&heard(1, encoding, message), Signal::Logs);
             assert_eq!(unread, taken_unread("not readable"));
+        }
+    }
+
+    /// As it is found in the trailers.
+    fn with_details(code: i32, details: &[u8]) -> Status {
+        Status::with_details(Code::from(code), "why", Bytes::copy_from_slice(details))
+    }
+
+    fn pause_of(seconds: i64, nanos: i32) -> Vec<u8> {
+        let delay = Some(Pause { seconds, nanos });
+        let status = answer::Status {
+            message: String::new(),
+            details: vec![answer::Any {
+                type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+                value: RetryInfo { delay }.encode_to_vec(),
+            }],
+        };
+        status.encode_to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_never_longer_than_five_minutes_nor_nothing(
+            code in 0..20_i32,
+            details in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..100),
+                (any::<i64>(), any::<i32>()).prop_map(|(seconds, nanos)| pause_of(seconds, nanos)),
+                (-2..400_i64, any::<i32>()).prop_map(|(seconds, nanos)| pause_of(seconds, nanos)),
+            ],
+        ) {
+            if let Answer::Unavailable { after: Some(after), .. } = failed(&with_details(code, &details)) {
+                prop_assert!(!after.is_zero() && after <= answer::LONGEST_PAUSE, "{after:?}");
+            }
+        }
+
+        #[test]
+        fn whatever_is_answered_means_something_in_a_line(
+            status in prop_oneof![Just(200_u16), 100..1_000_u16],
+            code in prop::option::of("-?[0-9]{1,3}|\\PC{0,5}"),
+            is_grpc in any::<bool>(),
+            is_gzip in any::<bool>(),
+            body in prop::collection::vec(any::<u8>(), 0..400),
+            is_whole in any::<bool>(),
+        ) {
+            let mut heard = heard(body.len() as u8, if is_gzip { "gzip" } else { "" }, &body);
+            heard.status = StatusCode::from_u16(status).unwrap();
+            if is_grpc {
+                heard.headers.insert(header::CONTENT_TYPE, GRPC);
+            }
+            if let Some(code) = code {
+                let code = HeaderValue::from_bytes(code.as_bytes()).unwrap();
+                heard.trailers = Some(HeaderMap::from_iter([(
+                    ::http::HeaderName::from_static("grpc-status"),
+                    code,
+                )]));
+            }
+            if !is_whole {
+                heard.end = End::TooLong;
+            }
+            let is_accepted = match meaning(&heard, Signal::Logs, &Clock::system()) {
+                Ok(Answer::Accepted { message, .. }) => {
+                    prop_assert!(message.is_none_or(|message| message.len() <= 300));
+                    true
+                }
+                _ => false,
+            };
+            let trailers = heard.trailers.as_ref();
+            let is_said = trailers.is_some_and(|trailers| trailers["grpc-status"] == "0");
+            prop_assert_eq!(is_accepted, is_said, "by nothing but gRPC's own status");
         }
     }
 }

@@ -63,7 +63,9 @@ async fn a_reset_before_or_amid_the_body_leaves_nothing_taken() {
             reset(stream);
         });
         let answered = send(endpoint(address), vec![0; LARGE]).await;
-        assert!(is_unavailable(&answered), "{answered:?}");
+        // At once, it may come before the connection is whole.
+        let is_early = reads == 0 && is_unreachable(&answered);
+        assert!(is_early || is_unavailable(&answered), "{answered:?}");
     }
 }
 
