@@ -460,3 +460,48 @@ fn a_wall_clock_that_jumps_changes_no_duration_and_no_delay() {
         fs::remove_file(path).unwrap();
     }
 }
+
+#[test]
+fn a_log_file_that_began_at_a_wrong_time_goes_on_in_the_right_one() {
+    for (case, seconds) in [("log_before_1970", -60 * YEAR), ("log_2106", 82 * YEAR)] {
+        let (path, library) = wall_clock(case);
+        Hands::at(&path).set(false, seconds);
+        let variables = [
+            ("LD_PRELOAD", library),
+            ("WALL_CLOCK", path.to_str().unwrap()),
+        ];
+        alone(&variables, || {
+            let folder = temporary("log");
+            let telemetry = Telemetry::builder("orders")
+                .log_file(LogFile::daily(&folder, "orders"))
+                .install()
+                .unwrap();
+            let said_in = |line: &str| {
+                let mut files = fs::read_dir(&folder).unwrap().map(Result::unwrap);
+                let found = files.find(|file| {
+                    let text = fs::read_to_string(file.path()).unwrap();
+                    text.contains(line)
+                });
+                found.map(|file| file.file_name().into_string().unwrap())
+            };
+            tracing::info!("at the wrong time");
+            within("F18: nothing was written", || {
+                said_in("at the wrong time").is_some()
+            });
+            Hands::mine().set(false, 0);
+            tracing::info!("at the right time");
+            within("F18: nothing more was written", || {
+                said_in("at the right time").is_some()
+            });
+            let names = ["wrong", "right"].map(|time| said_in(&format!("at the {time} time")));
+            let [wrong, right] = names.map(Option::unwrap);
+            assert!(wrong != right, "F18: all days are one file: {wrong}");
+            let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+            assert_eq!(right, format!("orders.{}.log", &today[..10]), "F18");
+            let report = block_on(telemetry.shutdown(SOON));
+            assert!(report.is_complete(), "F18: {report}");
+            fs::remove_dir_all(folder).unwrap();
+        });
+        fs::remove_file(path).unwrap();
+    }
+}
