@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,7 +33,7 @@ use orderscope::{Telemetry, capture_error, track_event};
 use tower::ServiceExt;
 use tracing::Instrument as _;
 
-use super::{SOON, alone, block_on, loopback, printed, scrape};
+use super::{CASE, SOON, alone, block_on, loopback, printed, scrape};
 
 const HOUR: i64 = 60 * 60;
 const YEAR: i64 = 8_766 * HOUR;
@@ -69,18 +70,40 @@ impl Hands {
     }
 }
 
-/// The file for the hands of one case, and the library that looks at it.
-fn wall_clock(case: &str) -> (PathBuf, &'static str) {
-    static LIBRARY: LazyLock<String> = LazyLock::new(|| {
-        let library = temporary("wall_clock.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install/wall_clock.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"]);
-        let status = compiler.arg(&library).arg(source).status();
-        assert!(status.expect("a C compiler").success());
-        library.to_str().unwrap().to_owned()
-    });
-    (temporary(&format!("{case}.wall")), &LIBRARY)
+/// Runs a test's `case` in a process of its own, with a wall clock that is set so; gives what it
+/// printed.
+fn at(stand_still: bool, seconds: i64, variables: &[(&str, &str)], case: impl FnOnce()) -> String {
+    static LIBRARY: LazyLock<String> = LazyLock::new(compiled);
+    static CASES: AtomicUsize = AtomicUsize::new(0);
+    if env::var_os(CASE).is_some() {
+        alone(&[], case);
+        unreachable!("its process has ended");
+    }
+    let number = CASES.fetch_add(1, Ordering::Relaxed);
+    let path = temporary(&format!("{number}.wall"));
+    Hands::at(&path).set(stand_still, seconds);
+    let mut all = vec![
+        ("LD_PRELOAD", LIBRARY.as_str()),
+        ("WALL_CLOCK", path.to_str().unwrap()),
+    ];
+    all.extend(variables);
+    let printed = printed(&alone(&all, case));
+    fs::remove_file(path).unwrap();
+    printed
+}
+
+/// The library that looks at the hands.
+fn compiled() -> String {
+    let (made, library) = (temporary("wall_clock.so"), "wall_clock.so");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(library);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install/wall_clock.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"]);
+    let status = compiler.arg(&made).arg(source).status();
+    assert!(status.expect("a C compiler").success());
+    // At once, should another run be using it.
+    fs::rename(made, &library).unwrap();
+    library.to_str().unwrap().to_owned()
 }
 
 fn temporary(name: &str) -> PathBuf {
@@ -397,23 +420,15 @@ fn check_file(folder: &Path, wall: SystemTime) {
 
 #[test]
 fn a_wall_clock_that_is_wrong_or_stands_still_changes_no_duration_and_no_delay() {
-    for (case, stand_still, seconds) in [
-        ("before_1970", false, -60 * YEAR),
-        ("frozen", true, 1_795_000_000),
+    for (wall, stand_still, seconds) in [
+        ("before 1970", false, -60 * YEAR),
+        ("stands still", true, 1_795_000_000),
         // Beyond what 32 bits hold of seconds, 63 and 64 of nanoseconds.
         ("2106", false, 82 * YEAR),
         ("2262", false, 240 * YEAR),
         ("2554", false, 530 * YEAR),
     ] {
-        let (path, library) = wall_clock(case);
-        Hands::at(&path).set(stand_still, seconds);
-        let variables = [
-            ("LD_PRELOAD", library),
-            ("WALL_CLOCK", path.to_str().unwrap()),
-            SPANS_WAIT,
-            LOGS_WAIT,
-        ];
-        let output = alone(&variables, || {
+        let printed = at(stand_still, seconds, &[SPANS_WAIT, LOGS_WAIT], || {
             let is_frozen = SystemTime::now() == SystemTime::now();
             let years = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -421,26 +436,16 @@ fn a_wall_clock_that_is_wrong_or_stands_still_changes_no_duration_and_no_delay()
             assert!(is_frozen || !(1..100).contains(&years), "no clock of ours");
             live(Format::Json, |_| ());
         });
-        let printed = printed(&output);
-        assert!(!printed.contains("panicked"), "F18: {case}: {printed}");
-        fs::remove_file(path).unwrap();
+        assert!(!printed.contains("panicked"), "F18: {wall}: {printed}");
     }
 }
 
 #[test]
 fn a_wall_clock_that_jumps_changes_no_duration_and_no_delay() {
     for first in [HOUR, -HOUR] {
-        let (path, library) = wall_clock(&format!("jumps_{first}"));
-        Hands::at(&path).set(false, 0);
         let first = first.to_string();
-        let variables = [
-            ("LD_PRELOAD", library),
-            ("WALL_CLOCK", path.to_str().unwrap()),
-            ("FIRST_JUMP", &first),
-            SPANS_WAIT,
-            LOGS_WAIT,
-        ];
-        let output = alone(&variables, || {
+        let variables = [("FIRST_JUMP", &*first), SPANS_WAIT, LOGS_WAIT];
+        let printed = at(false, 0, &variables, || {
             let hands = Hands::mine();
             let first: i64 = env::var("FIRST_JUMP").unwrap().parse().unwrap();
             // There, back, the other way, back.
@@ -454,23 +459,15 @@ fn a_wall_clock_that_jumps_changes_no_duration_and_no_delay() {
                 assert!(jumped.as_secs() > HOUR as u64 - 60, "no clock of ours");
             });
         });
-        let printed = printed(&output);
         assert!(!printed.contains("panicked"), "F18: {printed}");
         assert!(printed.contains("one more order"), "{printed}");
-        fs::remove_file(path).unwrap();
     }
 }
 
 #[test]
 fn a_log_file_that_began_at_a_wrong_time_goes_on_in_the_right_one() {
-    for (case, seconds) in [("log_before_1970", -60 * YEAR), ("log_2106", 82 * YEAR)] {
-        let (path, library) = wall_clock(case);
-        Hands::at(&path).set(false, seconds);
-        let variables = [
-            ("LD_PRELOAD", library),
-            ("WALL_CLOCK", path.to_str().unwrap()),
-        ];
-        alone(&variables, || {
+    for seconds in [-60 * YEAR, 82 * YEAR] {
+        at(false, seconds, &[], || {
             let folder = temporary("log");
             let telemetry = Telemetry::builder("orders")
                 .log_file(LogFile::daily(&folder, "orders"))
@@ -502,6 +499,5 @@ fn a_log_file_that_began_at_a_wrong_time_goes_on_in_the_right_one() {
             assert!(report.is_complete(), "F18: {report}");
             fs::remove_dir_all(folder).unwrap();
         });
-        fs::remove_file(path).unwrap();
     }
 }
