@@ -16,7 +16,7 @@ pub(crate) use state::{Answered, Seen};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -74,6 +74,9 @@ impl Collector {
 
     /// From now on, live connections included; it is so when this returns.
     pub(crate) fn behave(&self, behaviour: Behaviour) {
+        if matches!(behaviour, Behaviour::Flood(Flood::Bomb)) {
+            LazyLock::force(&answers::BOMB);
+        }
         let (done, is_done) = mpsc::channel();
         let order = Order::Behave(behaviour, done);
         assert!(self.orders.send(order).is_ok(), "the collector runs");

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -36,7 +37,7 @@ const PIECE: Bytes = Bytes::from_static(&[0; 16 * 1024]);
 pub(super) fn taken(way: Way, signal: Signal, rejected: u64) -> Response<Answer> {
     let (count, error_message) = (rejected.cast_signed(), "rejected by the test".to_owned());
     let some = rejected > 0;
-    let message = match signal {
+    let bytes = match signal {
         Signal::Traces => ExportTraceServiceResponse {
             partial_success: some.then_some(ExportTracePartialSuccess {
                 rejected_spans: count,
@@ -59,19 +60,11 @@ pub(super) fn taken(way: Way, signal: Signal, rejected: u64) -> Response<Answer>
         }
         .encode_to_vec(),
     };
-    match way {
-        Way::Http => head(way).body(whole(message)).unwrap(),
-        Way::Grpc => {
-            let mut trailers = HeaderMap::new();
-            Status::ok("").add_header(&mut trailers).unwrap();
-            let frames = [
-                Frame::data(framed(&message, false)),
-                Frame::trailers(trailers),
-            ];
-            let body = StreamBody::new(stream::iter(frames.map(Ok)));
-            head(way).body(body.boxed_unsync()).unwrap()
-        }
-    }
+    let body = match way {
+        Way::Http => whole(bytes),
+        Way::Grpc => message(&bytes, false),
+    };
+    head(way).body(body).unwrap()
 }
 
 /// A status of HTTP, or the code that OTLP has for it over gRPC.
@@ -158,30 +151,37 @@ pub(super) fn huge(way: Way, visit: Visit) -> Response<Answer> {
     head.body(flood(visit, HUGE)).unwrap()
 }
 
-/// 64 MiB in 64 KiB.
-pub(super) fn bomb(way: Way) -> Response<Answer> {
+/// 48 MiB in 48 KiB. It takes a second to make.
+pub(super) static BOMB: LazyLock<Bytes> = LazyLock::new(|| {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    for _ in 0..(64 << 20) / PIECE.len() {
+    for _ in 0..(48 << 20) / PIECE.len() {
         encoder.write_all(&PIECE).unwrap();
     }
-    let zipped = encoder.finish().unwrap();
+    encoder.finish().unwrap().into()
+});
+
+pub(super) fn bomb(way: Way) -> Response<Answer> {
     match way {
         Way::Http => {
             let head = head(way).header("content-encoding", "gzip");
-            head.body(whole(zipped)).unwrap()
+            head.body(Full::new(BOMB.clone()).boxed_unsync()).unwrap()
         }
         Way::Grpc => {
-            let mut trailers = HeaderMap::new();
-            Status::ok("").add_header(&mut trailers).unwrap();
-            let frames = [
-                Frame::data(framed(&zipped, true)),
-                Frame::trailers(trailers),
-            ];
-            let body = StreamBody::new(stream::iter(frames.map(Ok)));
             let head = head(way).header("grpc-encoding", "gzip");
-            head.body(body.boxed_unsync()).unwrap()
+            head.body(message(&BOMB, true)).unwrap()
         }
     }
+}
+
+/// One message of gRPC, and that all is well.
+fn message(message: &[u8], is_zipped: bool) -> Answer {
+    let mut trailers = HeaderMap::new();
+    Status::ok("").add_header(&mut trailers).unwrap();
+    let frames = [
+        Frame::data(framed(message, is_zipped)),
+        Frame::trailers(trailers),
+    ];
+    StreamBody::new(stream::iter(frames.map(Ok))).boxed_unsync()
 }
 
 fn flood(visit: Visit, bytes: usize) -> Answer {
