@@ -9,6 +9,7 @@ mod destinations;
 mod flapping;
 mod floods;
 pub(crate) mod load;
+mod medley;
 pub(crate) mod oracle;
 mod partial_success;
 mod refusals;

@@ -1,15 +1,18 @@
 //! F6: a collector that takes a part of a request.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use orderscope::export::Signal;
 
-use super::collector::{Behaviour, Collector, Kind, Seen};
+use super::collector::{Answered, Behaviour, Collector, Kind, Seen};
 use super::load::{Service, Wire};
 use super::oracle::{DESTINATION, row};
 use super::{PATIENCE, at_once};
 
 const REJECTED: u64 = 3;
+/// Nothing is to be waited for.
+const SOON: Duration = Duration::from_secs(5);
 
 #[test]
 fn what_is_rejected_is_counted_and_never_sent_again() {
@@ -19,8 +22,8 @@ fn what_is_rejected_is_counted_and_never_sent_again() {
         collector.behave(Behaviour::Partial(REJECTED));
         service.burst(20);
         service.requests(9);
-        service.flush(PATIENCE);
-        service.settles(PATIENCE);
+        service.flush(SOON);
+        service.settles(SOON);
         collector.behave(Behaviour::Healthy);
         service.is_alive(&collector, PATIENCE);
         service.settles(PATIENCE);
@@ -60,7 +63,7 @@ fn what_is_rejected_is_counted_and_never_sent_again() {
 
 fn rejected_of(requests: &[&Seen]) -> u64 {
     let rejected = requests.iter().map(|seen| match seen.answered {
-        super::collector::Answered::Partly { rejected } => rejected,
+        Answered::Partly { rejected } => rejected,
         _ => 0,
     });
     rejected.sum()

@@ -100,3 +100,35 @@ fn what_was_reset_after_the_request_is_ambiguous_and_never_sent_again() {
         service.check(&collector);
     });
 }
+
+#[test]
+fn what_was_taken_is_not_sent_again_however_much_of_the_answer_came() {
+    let cuts = [0, 1, 9, 12, 17, 30, 60, 100];
+    let cases = Wire::ALL
+        .into_iter()
+        .flat_map(|wire| cuts.map(|bytes| (wire, bytes)));
+    at_once(cases, |(wire, bytes)| {
+        let collector = Collector::start(72);
+        let service = Service::of("F7", |builder| {
+            let destination = wire.destination(DESTINATION, &collector);
+            builder.destination(destination.only([Signal::Logs]))
+        });
+        collector.behave(Behaviour::CutAt(bytes));
+        service.burst(10);
+        service.flush(PATIENCE);
+        collector.behave(Behaviour::Healthy);
+        service.is_alive(&collector, PATIENCE);
+        service.settles(PATIENCE);
+        service.check(&collector);
+        let sent = collector.requests_of(Signal::Logs);
+        let sent: Vec<_> = sent.into_iter().flat_map(|seen| seen.ids).collect();
+        let distinct: BTreeSet<_> = sent.iter().collect();
+        assert_eq!(
+            sent.len(),
+            distinct.len(),
+            "F7: sent again after {bytes} bytes of the answer over {wire:?}"
+        );
+        let row = row(&service.telemetry, DESTINATION, "logs");
+        service.oracle.lost_only(&row, &[]);
+    });
+}
