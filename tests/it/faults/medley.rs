@@ -4,12 +4,15 @@ use std::thread;
 use std::time::Duration;
 
 use orderscope::export::Signal;
+use tokio::time::Instant;
 
 use super::collector::{Behaviour, Collector, Flood, Kind};
 use super::load::{Service, Wire};
+use super::oracle::DESTINATION;
 use super::{PATIENCE, at_once};
 
 const LASTS: Duration = Duration::from_secs(6);
+const SHUTDOWN: Duration = Duration::from_millis(700);
 const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
 
 #[test]
@@ -21,7 +24,7 @@ fn through_any_medley_of_faults_every_record_is_accounted_for() {
     at_once(cases, |(seed, wire)| {
         let collector = Collector::start(seed);
         let service = Service::of("F28", |builder| {
-            let destination = wire.destination(super::oracle::DESTINATION, &collector);
+            let destination = wire.destination(DESTINATION, &collector);
             let builder = builder.metrics_interval(Duration::from_millis(300));
             builder.destination(destination.timeout(Duration::from_millis(500)))
         });
@@ -33,6 +36,22 @@ fn through_any_medley_of_faults_every_record_is_accounted_for() {
                 service.error();
             }
         });
+        if seed % 2 == 0 {
+            // The end comes amid the last of them.
+            let begun = Instant::now();
+            let report = service.shutdown(SHUTDOWN);
+            let took = begun.elapsed();
+            // Exactly kept elsewhere; here many share the machine.
+            assert!(took <= SHUTDOWN * 2, "F28: shutdown took {took:?}");
+            let rows = report.ledger();
+            service.oracle.check_rows(rows, DESTINATION, &collector);
+            let waits = rows.iter().find(|row| row.queued() + row.in_flight() > 0);
+            assert!(
+                waits.is_none(),
+                "F28: after shutdown something waits: {waits:?}"
+            );
+            return;
+        }
         collector.behave(Behaviour::Healthy);
         service.flush(PATIENCE);
         service.is_alive(&collector, PATIENCE);
@@ -46,7 +65,7 @@ fn through_any_medley_of_faults_every_record_is_accounted_for() {
 }
 
 fn misbehave(collector: &Collector, mut chance: fastrand::Rng) {
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     while begun.elapsed() < LASTS {
         collector.behave(one(&mut chance));
         thread::sleep(Duration::from_millis(chance.u64(20..600)));
