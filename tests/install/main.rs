@@ -6,24 +6,33 @@
     clippy::expect_used,
     reason = "a test fails by panicking, its helpers as well"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests wait in the time that the system's clocks tell"
+)]
 
 use std::any::type_name_of_val;
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Command, Output};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use orderscope::{Error, Telemetry};
 
 mod clock;
+mod collector;
 mod effects;
+mod endings;
 mod environment;
 mod facades;
+mod forks;
 mod lives;
 mod panics;
 mod places;
 mod quiet;
+mod races;
 mod secrets;
 mod settings;
 mod signals;
@@ -35,6 +44,8 @@ const CASE: &str = "ORDERSCOPE_INSTALL_CASE";
 /// found no such test.
 const PASSED: i32 = 42;
 const SOON: Duration = Duration::from_secs(10);
+/// No case takes that long.
+const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// Runs the calling test's `case` in a process of its own, with no variables of ours but these,
 /// and gives what it printed. In that process it runs the case and does not return.
@@ -75,9 +86,40 @@ fn in_a_process(variables: &[(&str, &str)], case: impl FnOnce()) -> Output {
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(CASE, test)
         .env("NO_COLOR", "1")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
+        .envs(variables.iter().copied());
+    output_of(command)
+}
+
+/// As `Command::output`, of a process that is ended when it hangs.
+fn output_of(mut command: Command) -> Output {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (stdout, stderr) = (read_all(stdout), read_all(stderr));
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if began.elapsed() > HANGS_AFTER {
+            child.kill().unwrap();
+            eprintln!("the process of the case hangs, and is ended");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    Output {
+        status,
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+    }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut read = Vec::new();
+        pipe.read_to_end(&mut read).unwrap();
+        read
+    })
 }
 
 fn printed(output: &Output) -> String {
