@@ -75,6 +75,6 @@ fn produce(issued: &Issued, is_over: &AtomicBool, rate: u64, spin: bool, figures
 pub(super) fn emit(issued: &Issued, figures: &mut Figures) {
     let id = issued.next_event();
     let began = Instant::now();
-    track_event!("courier_moved", id = id, city = "Graz");
+    track_event!("probe", id = id, city = "Graz");
     figures.enqueue.record(began.elapsed());
 }
