@@ -8,14 +8,20 @@ pub(crate) mod collector;
 mod destinations;
 mod flapping;
 mod floods;
+mod host;
 pub(crate) mod load;
 mod medley;
 pub(crate) mod oracle;
+mod outage;
+mod overflow;
+mod pace;
 mod partial_success;
 mod refusals;
 mod resets;
 mod retry_after;
 mod rig;
+mod soak;
+mod termination;
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Event,
     /// `tracing::info!(id = n)`.
     Line,
-    /// `tracing::error!(id = n)`.
+    /// `tracing::error!(id = n)`; an error or a panic whose message ends in the number.
     Error,
     /// A request whose trace id ends in the number.
     Span,
@@ -128,6 +128,9 @@ fn of_span(span: &Span) -> Option<Id> {
 }
 
 fn of_log(record: &LogRecord) -> Option<Id> {
+    if record.event_name == "exception" {
+        return of_exception(record);
+    }
     let of_id = record.attributes.iter().find(|known| known.key == "id")?;
     let number = match of_id.value.as_ref()?.value.as_ref()? {
         Value::IntValue(number) => u64::try_from(*number).ok()?,
@@ -139,4 +142,15 @@ fn of_log(record: &LogRecord) -> Option<Id> {
         _ => Kind::Line,
     };
     Some(Id { kind, number })
+}
+
+fn of_exception(record: &LogRecord) -> Option<Id> {
+    let Value::StringValue(message) = record.body.as_ref()?.value.as_ref()? else {
+        return None;
+    };
+    let (_, number) = message.rsplit_once(' ')?;
+    Some(Id {
+        kind: Kind::Error,
+        number: number.parse().ok()?,
+    })
 }
