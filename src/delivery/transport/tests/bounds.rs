@@ -7,8 +7,9 @@ use std::{
     net::TcpStream,
     sync::{LazyLock, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 #[cfg(feature = "grpc")]
 mod grpc;
