@@ -2,11 +2,11 @@
 //! one message in its frame; framing it here tells how much of it has gone out, and whether a status
 //! is the server's or was made up on this side.
 
+mod failed;
+
 use super::{
     Endpoint, USER_AGENT,
-    answer::{
-        self, End, Heard, MOST_BYTES, bounded, chain, partial_success, shown, taken, taken_unread,
-    },
+    answer::{End, Heard, MOST_BYTES, chain, partial_success, shown, taken, taken_unread},
     compress::compressed,
     outgoing::{Framed, Silence},
     tls::Trust,
@@ -14,8 +14,8 @@ use super::{
 use crate::{clock::Clock, delivery::Answer, error::Error, records::Signal};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use bytes::{BufMut as _, Bytes, BytesMut};
+use failed::failed;
 use flate2::read::GzDecoder;
-use prost::Message as _;
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -272,87 +272,16 @@ fn message(heard: &Heard) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// The specification's table of what is to be tried again.
-fn failed(status: &Status) -> Answer {
-    let text = shown(status.message());
-    let separator = if text.is_empty() { "" } else { ": " };
-    let reason = format!("{:?}{separator}{text}", status.code());
-    let retry = RetryInfo::of(status);
-    let after = retry.as_ref().and_then(RetryInfo::pause);
-    match status.code() {
-        // A size that never fits is said by the codes of what may pass, and in words only.
-        Code::ResourceExhausted | Code::OutOfRange
-            if retry.is_none() && is_about_size(status.message()) =>
-        {
-            Answer::TooLarge { reason }
-        }
-        Code::ResourceExhausted if retry.is_none() => Answer::Refused { reason },
-        Code::Cancelled
-        | Code::DeadlineExceeded
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unavailable
-        | Code::DataLoss
-        | Code::ResourceExhausted => Answer::Unavailable { after, reason },
-        Code::InvalidArgument => Answer::Malformed { reason },
-        // Unimplemented: another service's port, or a compression that it does not know.
-        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
-            Answer::Denied { reason }
-        }
-        _ => Answer::Refused { reason },
-    }
-}
-
-/// As the servers of Go, C++, Java and Rust word it.
-fn is_about_size(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    [
-        "larger than max",
-        "exceeds maximum size",
-        "message length too large",
-        "size limit",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
-}
-
-/// `google.rpc.RetryInfo`: it may be tried again, after a pause.
-#[derive(Clone, PartialEq, prost::Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    delay: Option<Pause>,
-}
-
-/// `google.protobuf.Duration`.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct Pause {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
-impl RetryInfo {
-    fn of(status: &Status) -> Option<Self> {
-        let details = answer::Status::decode(status.details()).ok()?.details;
-        let mut details = details.iter();
-        let info = details.find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
-        Self::decode(&*info.value).ok()
-    }
-
-    fn pause(&self) -> Option<Duration> {
-        let delay = self.delay?;
-        let nanos = u32::try_from(delay.nanos).ok()?.min(999_999_999);
-        let seconds = u64::try_from(delay.seconds).ok()?;
-        bounded(Duration::new(seconds, nanos))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        failed::{Pause, RetryInfo},
+        *,
+    };
     use crate::delivery::Compression;
+    use crate::delivery::transport::answer;
     use proptest::prelude::*;
+    use prost::Message as _;
 
     /// A status of 200 with one message, its frame's flag as given.
     fn heard(flag: u8, encoding: &'static str, message: &[u8]) -> Heard {
