@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use orderscope::Telemetry;
-use orderscope::export::{LedgerRow, Reason};
+use orderscope::export::{LedgerRow, Reason, Signal};
 use tokio::time::Instant;
 
 use super::collector::{Collector, Id, Kind};
@@ -32,10 +32,6 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn fault(&self) -> &'static str {
-        self.fault
-    }
-
     /// The number of the record that is recorded next.
     pub(crate) fn issue(&self, kind: Kind) -> u64 {
         self.issued[kind as usize].fetch_add(1, Ordering::SeqCst)
@@ -45,14 +41,11 @@ impl Oracle {
         self.issued[kind as usize].load(Ordering::SeqCst)
     }
 
-    /// Of a signal as the ledger names it.
+    /// Of a signal as the ledger names it; `None`: of metrics.
     fn issued_of(&self, signal: &str) -> Option<u64> {
-        let kinds = match signal {
-            "traces" => &[Kind::Span][..],
-            "logs" => &[Kind::Event, Kind::Line, Kind::Error],
-            _ => return None,
-        };
-        Some(kinds.iter().map(|kind| self.issued(*kind)).sum())
+        let kinds = Kind::ALL.into_iter().filter(|kind| is_of(*kind, signal));
+        let issued: Vec<_> = kinds.map(|kind| self.issued(kind)).collect();
+        (!issued.is_empty()).then(|| issued.iter().sum())
     }
 
     /// Holds at any moment: what is accepted is accounted for. Returns what it read.
@@ -130,7 +123,8 @@ impl Oracle {
                 issued,
                 "{fault}: {issued} records were issued: {row}"
             );
-            let arrived = taken.keys().filter(|id| is_of(**id, row.signal())).count() as u64;
+            let arrived = taken.keys().filter(|id| is_of(id.kind, row.signal()));
+            let arrived = arrived.count() as u64;
             let possible = row.acknowledged() + row.ambiguous() + row.in_flight();
             assert!(
                 (row.acknowledged()..=possible).contains(&arrived),
@@ -200,9 +194,10 @@ impl Oracle {
     }
 }
 
-fn is_of(id: Id, signal: &str) -> bool {
-    match id.kind {
-        Kind::Span => signal == "traces",
+/// Whether it is of the signal that the ledger calls so.
+fn is_of(kind: Kind, signal: &str) -> bool {
+    match kind.signal() {
+        Signal::Traces => signal == "traces",
         _ => signal == "logs",
     }
 }
