@@ -111,7 +111,7 @@ struct Door {
     _keeper: Socket,
     is_narrow: bool,
     /// Listens; `None`: refused by the system.
-    acceptor: Option<JoinSet<()>>,
+    acceptor: Option<(Socket, JoinSet<()>)>,
     /// Ends the connections that are there whenever it changes.
     ends: watch::Sender<u64>,
 }
@@ -140,9 +140,13 @@ impl Door {
         let resets = is_shut || matches!(behaviour, Behaviour::ResetBefore);
         self.state.set(behaviour);
         if is_narrow != self.is_narrow || is_shut {
-            if let Some(mut acceptor) = self.acceptor.take() {
+            if let Some((socket, mut acceptor)) = self.acceptor.take() {
                 // The port is free once its task is gone.
                 acceptor.shutdown().await;
+                // Those who wait to be let in are reset as well.
+                while let Ok((waiting, _)) = socket.accept() {
+                    waiting.set_linger(Some(Duration::ZERO)).unwrap();
+                }
             }
             self.is_narrow = is_narrow;
         }
@@ -163,7 +167,7 @@ impl Door {
         }
         socket.listen(BACKLOG).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let listener = TcpListener::from_std(socket.into()).unwrap();
+        let listener = TcpListener::from_std(socket.try_clone().unwrap().into()).unwrap();
         let (state, is_narrow) = (Arc::clone(&self.state), self.is_narrow);
         let ends = self.ends.clone();
         let mut acceptor = JoinSet::new();
@@ -181,7 +185,7 @@ impl Door {
                 tokio::spawn(talk(wire, control, state, ends.subscribe(), is_narrow));
             }
         });
-        self.acceptor = Some(acceptor);
+        self.acceptor = Some((socket, acceptor));
     }
 }
 
@@ -203,12 +207,17 @@ async fn talk(
             .initial_stream_window_size(16 * 1024)
             .initial_connection_window_size(64 * 1024);
     }
+    // Before the connection is dropped, which a branch's own code would be too late for.
+    let ended = async {
+        let _ = ends.changed().await;
+        control.reset();
+    };
     let serving = builder.serve_connection(TokioIo::new(wire), service);
     tokio::select! {
         // A sender that goes away is no failure of the collector.
         _ = serving => {}
         () = control.is_reset() => {}
-        _ = ends.changed() => control.reset(),
+        () = ended => {}
     }
 }
 
