@@ -1,4 +1,28 @@
 //! What the application holds: a [`Telemetry`] and the [`Builder`] that makes it.
+//!
+//! # The end
+//!
+//! [`Telemetry::shutdown`] and [`Telemetry::flush`] are awaited on any executor, and have forms that
+//! block a thread. Their deadlines hold whatever hangs: a destination, a file system, code of the
+//! application's that is asked for a number. What is recorded before there is an installed telemetry
+//! is counted by `track_event` and `capture_error` (`orderscope.records.unclaimed`); the facades of
+//! others lead nowhere then. What is recorded after the end is counted, by the reason
+//! `after_shutdown`, as every record is that has a destination; sums are frozen.
+//!
+//! # Forks
+//!
+//! A child that was forked without `exec` has none of the telemetry's threads. There its parent's
+//! telemetry does nothing, and waits for no lock: records are counted in the child's own
+//! [`ledger`](Telemetry::ledger) as dropped by the reason `fork`, measurements go nowhere, the log
+//! file gets no lines, `flush` and `shutdown` return at once. The parent goes on undisturbed. Lines
+//! on stderr are printed still, unless the levels name spans.
+//!
+//! A child that wants telemetry makes one of its own by [`Builder::build`], on the thread that was
+//! forked, and it works. [`Builder::install`] fails where the parent has installed: what a process
+//! installs stays. A program that becomes a daemon forks before it installs.
+//!
+//! Until a child ends it holds its parent's sockets open, the scrape listener's among them. A child
+//! of `vfork`, or of `clone` without the C library, is not noticed.
 
 mod builder;
 mod destinations;

@@ -5,7 +5,7 @@
 
 mod waiting;
 
-pub(crate) use waiting::{at_most, block_on};
+pub(crate) use waiting::{Said, at_most, block_on};
 
 use crate::{
     fork::{self, Lock, Process},
@@ -72,7 +72,7 @@ pub(crate) struct Worker {
     /// Handed over once: how long to wait for the tenants.
     ending: Lock<Option<oneshot::Sender<Duration>>>,
     /// Whether they had all ended in time, once that is known.
-    ended: watch::Sender<Option<bool>>,
+    ended: Arc<Said<bool>>,
     tenants: watch::Sender<usize>,
     last_tenants: watch::Sender<usize>,
     restarts: Arc<AtomicU64>,
@@ -90,11 +90,8 @@ impl Worker {
             .build()?;
         let handle = runtime.handle().clone();
         let (ending, told) = oneshot::channel();
-        let ((ended, _), (stop, _), (stop_last, _)) = (
-            watch::channel(None),
-            watch::channel(false),
-            watch::channel(false),
-        );
+        let ended = Arc::<Said<bool>>::default();
+        let (stop, stop_last) = (watch::Sender::new(false), watch::Sender::new(false));
         let (tenants, mut remaining) = watch::channel(0);
         let (last_tenants, mut last_remaining) = watch::channel(0);
         let (stopping, stopping_last, tell) = (stop.clone(), stop_last.clone(), ended.clone());
@@ -125,7 +122,7 @@ impl Worker {
                     if !last_in_time {
                         let _ = time::timeout(LAST_WORDS, last_gone).await;
                     }
-                    tell.send_replace(Some(last_in_time));
+                    tell.say(last_in_time);
                 });
                 // What is left of the tenants ends here, with their sockets; code of the host's
                 // that blocks is not waited for.
@@ -241,7 +238,7 @@ impl Worker {
     pub(crate) fn has_ended(&self) -> Option<bool> {
         match self.is_forked() {
             true => Some(false),
-            false => *self.ended.borrow(),
+            false => self.ended.heard(),
         }
     }
 
@@ -254,12 +251,7 @@ impl Worker {
 
     /// Waits until the worker has stopped: whether all tenants had ended in time.
     pub(crate) async fn ended(&self) -> bool {
-        if self.is_forked() {
-            return false;
-        }
-        let mut ended = self.ended.subscribe();
-        let ended = ended.wait_for(Option::is_some).await;
-        ended.is_ok_and(|in_time| *in_time == Some(true))
+        !self.is_forked() && self.ended.hear().await
     }
 }
 

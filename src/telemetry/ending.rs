@@ -7,7 +7,7 @@ use crate::{
     mutation::{self, Mutation},
     records::Signal,
     snapshot::Snapshot,
-    worker::{self, GRACE, at_most, block_on},
+    worker::{self, GRACE, Said, at_most, block_on},
 };
 use std::{
     fmt,
@@ -17,7 +17,6 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::watch;
 
 /// When a thread that blocks stops waiting, though not even a deadline could be had.
 const LATEST: Duration = Duration::from_millis(90);
@@ -94,7 +93,7 @@ impl Telemetry {
             return inner.cut_off();
         }
         inner.health.shut_down();
-        if let Some(report) = inner.ending.report() {
+        if let Some(report) = inner.ending.report.heard() {
             return report;
         }
         if !Ending::begin(inner, within) {
@@ -102,11 +101,11 @@ impl Telemetry {
             return inner.end(is_in_time);
         }
         let patience = within.saturating_add(GRACE);
-        if let Some(report) = at_most(patience, inner.ending.reported()).await {
+        if let Some(report) = at_most(patience, inner.ending.report.hear()).await {
             return report;
         }
-        inner.ending.hurries.send_replace(true);
-        let report = at_most(GRACE, inner.ending.reported()).await;
+        inner.ending.hurries.say(());
+        let report = at_most(GRACE, inner.ending.report.hear()).await;
         report.unwrap_or_else(|| inner.cut_off())
     }
 
@@ -131,39 +130,15 @@ impl Telemetry {
 }
 
 /// How far the end of a telemetry has come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ending {
     has_begun: AtomicBool,
     /// Whether the time of a call is over: the worker is waited for no longer.
-    hurries: watch::Sender<bool>,
-    report: watch::Sender<Option<ShutdownReport>>,
-}
-
-impl Default for Ending {
-    fn default() -> Self {
-        Self {
-            has_begun: AtomicBool::new(false),
-            hurries: watch::Sender::new(false),
-            report: watch::Sender::new(None),
-        }
-    }
+    hurries: Said<()>,
+    report: Said<ShutdownReport>,
 }
 
 impl Ending {
-    fn report(&self) -> Option<ShutdownReport> {
-        self.report.borrow().clone()
-    }
-
-    async fn reported(&self) -> ShutdownReport {
-        let mut reports = self.report.subscribe();
-        let reported = reports.wait_for(Option::is_some).await;
-        match reported.ok().and_then(|report| report.clone()) {
-            Some(report) => report,
-            // The sender is our own.
-            None => std::future::pending().await,
-        }
-    }
-
     /// Ends the telemetry on a thread for the purpose, once: reading all numbers, which may ask code
     /// of the host's, then holds up no runtime and no deadline. `false`: there is no thread to be
     /// had.
@@ -174,12 +149,11 @@ impl Ending {
         let this = Arc::clone(inner);
         let end = move || {
             this.worker.begin_to_stop(within);
-            let mut hurries = this.ending.hurries.subscribe();
             let is_in_time = async {
                 tokio::select! {
                     biased;
                     is_in_time = this.worker.ended() => is_in_time,
-                    _ = hurries.wait_for(|hurries| *hurries) => false,
+                    () = this.ending.hurries.hear() => false,
                 }
             };
             let is_in_time = block_on(Duration::MAX, is_in_time);
@@ -203,14 +177,10 @@ impl Inner {
             let _ = self.last.set(Snapshot::of(&self.pipeline.registry));
         }
         self.pages.freeze();
-        let report = ShutdownReport { is_in_time, ledger };
-        let is_first = |known: &mut Option<ShutdownReport>| {
-            let is_first = known.is_none();
-            known.get_or_insert(report);
-            is_first
-        };
-        self.ending.report.send_if_modified(is_first);
-        self.ending.report().unwrap_or_else(|| self.cut_off())
+        self.ending
+            .report
+            .say(ShutdownReport { is_in_time, ledger });
+        self.ending.report.heard().unwrap_or_else(|| self.cut_off())
     }
 
     fn cut_off(&self) -> ShutdownReport {

@@ -2,10 +2,12 @@
 
 use crate::{
     clock::Clock,
+    fork::Lock,
     mutation::{self, Mutation},
 };
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
+    mem,
     pin::pin,
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
     task::{Context, Poll, Wake, Waker},
@@ -40,6 +42,65 @@ pub(crate) async fn at_most<T>(within: Duration, future: impl Future<Output = T>
     }
 }
 
+/// Something that is said once, and heard by all who wait for it or come later. Unlike tokio's
+/// `watch` it asks nothing of the thread that waits, which may have lost its own storage.
+#[derive(Debug)]
+pub(crate) struct Said<T>(Lock<Hearing<T>>);
+
+#[derive(Debug)]
+struct Hearing<T> {
+    said: Option<T>,
+    waiting: Vec<oneshot::Sender<T>>,
+}
+
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self(Lock::new(Hearing {
+            said: None,
+            waiting: Vec::new(),
+        }))
+    }
+}
+
+impl<T: Clone> Said<T> {
+    /// What is said first stands.
+    pub(crate) fn say(&self, what: T) {
+        let Some(mut hearing) = self.0.hold() else {
+            return;
+        };
+        if hearing.said.is_some() {
+            return;
+        }
+        hearing.said = Some(what.clone());
+        let waiting = mem::take(&mut hearing.waiting);
+        drop(hearing);
+        for waiting in waiting {
+            // An error: it has given up.
+            let _ = waiting.send(what.clone());
+        }
+    }
+
+    pub(crate) fn heard(&self) -> Option<T> {
+        self.0.hold()?.said.clone()
+    }
+
+    pub(crate) async fn hear(&self) -> T {
+        let (tell, told) = oneshot::channel();
+        if let Some(mut hearing) = self.0.hold() {
+            if let Some(said) = &hearing.said {
+                return said.clone();
+            }
+            hearing.waiting.retain(|waiting| !waiting.is_closed());
+            hearing.waiting.push(tell);
+        }
+        match told.await {
+            Ok(said) => said,
+            // In a forked child nobody says anything.
+            Err(_) => pending().await,
+        }
+    }
+}
+
 /// Ends after `within`, whatever runtime it is awaited on, and however busy the worker is.
 async fn deadline(within: Duration) {
     let (passed, when_passed) = oneshot::channel::<()>();
@@ -55,7 +116,7 @@ async fn deadline(within: Duration) {
             let _ = when_passed.await;
         }
         // Without a thread to spare the worker's own clock has to do, or that of a blocked caller.
-        Err(_) => std::future::pending().await,
+        Err(_) => pending().await,
     }
 }
 

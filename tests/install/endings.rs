@@ -1,5 +1,6 @@
 //! F23: flush and shutdown from every kind of thread, with every runtime and with none.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
@@ -182,6 +183,32 @@ fn in_the_drop_of_a_runtime_that_goes_the_end_is_reached() {
             runtime.block_on(tokio::task::yield_now());
             drop(runtime);
             told.recv_timeout(SOON).expect("F23: the drop hangs")
+        });
+    });
+}
+
+#[test]
+fn in_the_drop_of_what_is_a_thread_s_own_the_end_is_reached() {
+    struct EndsIt(Telemetry, mpsc::Sender<(bool, ShutdownReport)>);
+    impl Drop for EndsIt {
+        fn drop(&mut self) {
+            self.1.send(flush_and_shut_down_blocking(&self.0)).unwrap();
+        }
+    }
+    thread_local! {
+        static KEPT: RefCell<Option<EndsIt>> = const { RefCell::new(None) };
+    }
+    alone(&[], || {
+        delivers(|telemetry| {
+            let (tell, told) = mpsc::channel();
+            // As tokio's own is gone by then, which was used after it.
+            let thread = thread::spawn(move || {
+                KEPT.set(Some(EndsIt(telemetry, tell)));
+                current_thread().block_on(tokio::task::yield_now());
+            });
+            let ended = told.recv_timeout(SOON).expect("F23: the drop hangs");
+            thread.join().unwrap();
+            ended
         });
     });
 }

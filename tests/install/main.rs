@@ -103,7 +103,9 @@ fn output_of(mut command: Command) -> Output {
         }
         if began.elapsed() > HANGS_AFTER {
             child.kill().unwrap();
-            eprintln!("the process of the case hangs, and is ended");
+            child.wait().unwrap();
+            let said = String::from_utf8(stderr.join().unwrap()).unwrap();
+            panic!("the process of the case hangs, and was ended\n{said}");
         }
         thread::sleep(Duration::from_millis(5));
     };

@@ -320,6 +320,7 @@ fn write(file: &Mutex<Rolling>, is_line_cut: bool, bytes: &[u8]) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker;
     use std::path::Path;
 
     fn directory(name: &str) -> PathBuf {
@@ -364,6 +365,48 @@ mod tests {
             ..LineCounts::default()
         };
         assert_eq!(file.buffer.counts(), expected);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_others_say_at_their_end_is_written_before_the_file_is_closed() {
+        let directory = directory("last");
+        let file = LogFile::daily(&directory, "orders").open().unwrap();
+        let worker = Worker::start().unwrap();
+        file.settle(&worker);
+        let buffer = file.buffer();
+        worker.settle(move |mut stop| {
+            let buffer = Arc::clone(&buffer);
+            async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+                time::sleep(Duration::from_millis(300)).await;
+                buffer.push(b"last words\n");
+            }
+        });
+        assert!(stop(&worker));
+        assert_eq!(contents(&directory), "last words\n");
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_flush_ends_when_the_lines_before_it_are_written() {
+        let directory = directory("flushed");
+        let file = LogFile::daily(&directory, "orders").open().unwrap();
+        let worker = Worker::start().unwrap();
+        file.settle(&worker);
+        let flush = || {
+            let buffer = file.buffer();
+            let flushed =
+                worker.attend(Duration::from_secs(5), async move { buffer.flush().await });
+            worker::block_on(Duration::from_secs(10), flushed).flatten()
+        };
+        assert!(flush().is_some(), "there is nothing to wait for");
+        for line in ["one\n", "two\n"] {
+            file.buffer.push(line.as_bytes());
+            assert!(flush().is_some());
+            assert!(contents(&directory).ends_with(line));
+        }
+        assert!(stop(&worker));
         fs::remove_dir_all(directory).unwrap();
     }
 
