@@ -181,3 +181,41 @@ fn linked<'a>(metadata: &'a Value, root: &'a str) -> BTreeSet<&'a str> {
 fn members(array: &Value) -> impl Iterator<Item = &Value> {
     array.as_array().into_iter().flatten()
 }
+
+#[test]
+fn every_test_that_the_guide_names_exists() {
+    let guide = fs::read_to_string(repository().join("src/guide/delivery.md")).unwrap();
+    let named: BTreeSet<&str> = guide
+        .split('`')
+        .filter(|word| word.ends_with(".rs") && word.contains('/'))
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    for path in named {
+        let exists = ["tests", ""].map(|below| repository().join(below).join(path).is_file());
+        assert!(exists.contains(&true), "{path}");
+    }
+}
+
+#[test]
+fn every_rule_that_can_be_broken_has_a_test_that_is_to_fail() {
+    let source = fs::read_to_string(repository().join("src/mutation.rs")).unwrap();
+    let body = source.split_once("enum Mutation {").unwrap().1;
+    let body = body.split_once("\n}").unwrap().0;
+    let rules: BTreeSet<&str> = body
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(','))
+        .collect();
+    let list = fs::read_to_string(repository().join("tests/mutations")).unwrap();
+    let mut listed = BTreeSet::new();
+    for line in list.lines() {
+        let [rule, _, binary, test] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        listed.insert(rule);
+        let (module, name) = test.rsplit_once("::").unwrap();
+        let file = format!("tests/{binary}/{}.rs", module.replace("::", "/"));
+        let file = fs::read_to_string(repository().join(&file)).expect(&file);
+        assert!(file.contains(&format!("fn {name}(")), "{test}");
+    }
+    assert_eq!(listed, rules);
+}

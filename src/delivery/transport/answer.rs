@@ -238,8 +238,13 @@ fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
         // Only a number that is too large does not parse.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let date = httpdate::parse_http_date(value).ok()?;
-        date.duration_since(wall).ok()?
+        // By the receiver's own clock where it tells the time: ours may be wrong.
+        let date_of = |value: &str| httpdate::parse_http_date(value).ok();
+        let told = headers
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok());
+        let now = told.and_then(date_of).unwrap_or(wall);
+        date_of(value)?.duration_since(now).ok()?
     };
     bounded(pause)
 }
@@ -369,6 +374,18 @@ mod tests {
                 assert_eq!(read, after.map(Duration::from_secs), "{value:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_date_is_far_away_by_the_receiver_s_own_clock() {
+        let headers = [
+            ("date", "Tue, 06 Nov 2001 08:49:37 GMT"),
+            ("retry-after", "Tue, 06 Nov 2001 08:50:07 GMT"),
+        ];
+        let Answer::Unavailable { after, .. } = answer(&heard(503, &headers, b"")) else {
+            panic!("503 is to be tried again");
+        };
+        assert_eq!(after, Some(Duration::from_secs(30)));
     }
 
     #[test]
