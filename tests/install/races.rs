@@ -89,7 +89,8 @@ fn what_comes_by_any_door_before_and_after_is_counted() {
         // Without a telemetry there are its own two doors; the others' facades lead nowhere.
         record_through_every_door();
         let (builder, _) = in_memory();
-        let file = LogFile::never(std::env::var("ORDERSCOPE_LINES").unwrap(), "orders");
+        let directory = std::env::var("ORDERSCOPE_LINES").unwrap();
+        let file = LogFile::never(&directory, "orders");
         let telemetry = builder.log_file(file).install().unwrap();
         let unclaimed = || {
             telemetry
@@ -99,6 +100,13 @@ fn what_comes_by_any_door_before_and_after_is_counted() {
         assert_eq!(unclaimed(), 2, "F24: before");
         record_through_every_door();
         assert_eq!(unclaimed(), 2, "F24: with an installed one");
+
+        assert!(telemetry.flush_blocking(SOON), "F24: not flushed");
+        let lines = std::fs::read_to_string(format!("{directory}/orders.log")).unwrap();
+        assert!(
+            lines.contains("by every door"),
+            "F24: a flush leaves out {lines:?}"
+        );
 
         let report = telemetry.shutdown_blocking(SOON);
         assert!(report.is_complete(), "F24: {report}");
