@@ -17,7 +17,7 @@ pub(crate) enum Mutation {
     DeafToRetryAfter,
     /// F5: of a request that is not acceptable, all is given up.
     NoBisection,
-    /// F5: what is denied is tried again at once, for ever.
+    /// F5: what is denied is sent again, for ever.
     DenialsRetried,
     /// F6: a request of which something was rejected is sent again.
     RejectedSentAgain,
@@ -39,7 +39,7 @@ pub(crate) enum Mutation {
     ForksUnnoticed,
     /// F27: what the telemetry's own thread logs becomes telemetry.
     RecordsItself,
-    /// Several destinations: one queue's budget for all of them.
+    /// Several destinations: while one is paused, nothing is taken over for any.
     SharedFate,
 }
 

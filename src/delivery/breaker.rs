@@ -30,6 +30,8 @@ impl Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     Go,
+    /// A small one, to find out whether the endpoint is back.
+    Probe,
     /// Not before so long.
     After(Duration),
     /// Not before the one that finds out has come back.
@@ -41,7 +43,14 @@ pub(super) enum Admission {
 pub(super) struct Breaker {
     state: State,
     failures: u32,
-    failing_since: Option<Instant>,
+    failing: Option<Outage>,
+}
+
+/// From the first failure to the last before a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outage {
+    pub(super) began: Instant,
+    pub(super) last_failure: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +69,7 @@ impl Breaker {
         match self.state {
             State::Closed => Admission::Go,
             State::Open { until, .. } => match until.saturating_duration_since(now) {
-                Duration::ZERO => Admission::Go,
+                Duration::ZERO => Admission::Probe,
                 left => Admission::After(left),
             },
             State::Probing => Admission::AfterProbe,
@@ -74,18 +83,16 @@ impl Breaker {
         }
     }
 
-    /// The answer to a request that began at `began` was one of an endpoint that is well. How long
-    /// it had failed, if it had.
-    pub(super) fn succeeded(&mut self, began: Instant, now: Instant) -> Option<Duration> {
+    /// The answer to a request that began at `began` was one of an endpoint that is well. The outage
+    /// that this ends, if there was one.
+    pub(super) fn succeeded(&mut self, began: Instant) -> Option<Outage> {
         if let State::Open { since, .. } = self.state
             && began <= since
         {
             // It went before the failure came: what the failure asked for stands.
             return None;
         }
-        let failing_since = self.failing_since;
-        *self = Self::default();
-        failing_since.map(|since| now.saturating_duration_since(since))
+        std::mem::take(self).failing
     }
 
     /// The request that began at `began` failed. What the endpoint asked for is never undercut.
@@ -106,7 +113,11 @@ impl Breaker {
             .saturating_mul(1 << self.failures.min(10))
             .min(longest);
         self.failures += 1;
-        self.failing_since.get_or_insert(began);
+        let outage = self.failing.get_or_insert(Outage {
+            began,
+            last_failure: now,
+        });
+        outage.last_failure = now;
         // Between half and the whole, so that a fleet does not come back in step.
         let mut pause = doubled.mul_f64(0.5 + fastrand::f64() / 2.0).max(asked);
         if mutation::is_on(Mutation::NoPauses) {
@@ -116,6 +127,16 @@ impl Breaker {
             since: now,
             until: now + pause,
         };
+    }
+
+    /// The request that was to find out did not: another one may.
+    pub(super) fn found_out_nothing(&mut self, now: Instant) {
+        if matches!(self.state, State::Probing) {
+            self.state = State::Open {
+                since: now,
+                until: now,
+            };
+        }
     }
 
     /// The request that was to find out ended without an answer of any kind.
@@ -165,7 +186,8 @@ mod tests {
             assert!((longest / 2..=longest).contains(&seen), "{seen:?}");
             let later = now + longest;
             breaker.begin();
-            assert_eq!(breaker.succeeded(later, later), Some(longest));
+            let outage = breaker.succeeded(later);
+            assert_eq!(outage.map(|outage| outage.began), Some(now));
             assert_eq!(breaker.admit(now), Admission::Go);
         }
     }
@@ -178,7 +200,7 @@ mod tests {
         breaker.failed(Failure::Unavailable { after }, earlier, now);
         assert!(pause(&breaker, now) >= Duration::from_secs(120));
         // Others that were under way: one is answered well, one badly.
-        assert_eq!(breaker.succeeded(earlier, now), None);
+        assert_eq!(breaker.succeeded(earlier), None);
         breaker.failed(BUSY, earlier, now);
         assert!(pause(&breaker, now) >= Duration::from_secs(120));
         assert_eq!(breaker.failures, 1);
@@ -189,7 +211,7 @@ mod tests {
         let (mut breaker, now) = (Breaker::default(), Clock::system().now());
         fail(&mut breaker, BUSY, now);
         let later = now + Duration::from_secs(1);
-        assert_eq!(breaker.admit(later), Admission::Go);
+        assert_eq!(breaker.admit(later), Admission::Probe);
         breaker.begin();
         assert_eq!(breaker.admit(later), Admission::AfterProbe);
         breaker.forget_probe(later);

@@ -197,11 +197,20 @@ impl Custody {
         row.drop(reason, 1);
     }
 
-    /// The most urgent batch of a signal that is due. It is under way until it is settled or put
-    /// back.
-    pub(super) fn take(&self, signal: Signal, now: Instant, due: Due) -> Option<Batch> {
+    /// The most urgent batch of a signal that is due, `most` of its records. It is under way until
+    /// it is settled or put back.
+    pub(super) fn take(
+        &self,
+        signal: Signal,
+        now: Instant,
+        due: Due,
+        most: usize,
+    ) -> Option<Batch> {
         let mut state = self.lock();
-        let batch = state.lanes.take(signal, now, due, &self.bounds)?;
+        let mut batch = state.lanes.take(signal, now, due, &self.bounds)?;
+        if let Some(rest) = batch.cut(most) {
+            state.lanes.put_back(rest);
+        }
         state.rows[signal as usize].queued -= batch.len();
         state.begin(signal, batch.len(), batch.bytes());
         Some(batch)
@@ -287,9 +296,10 @@ impl Custody {
         self.lock().lanes.next_ready(signal, now, &self.bounds)
     }
 
-    /// The endpoint of a signal has come back after a long time.
-    pub(super) fn recover(&self, signal: Signal, now: Instant) {
-        self.lock().lanes.recover(signal, now);
+    /// The endpoint of a signal has come back after a long time; what came after the `last_failure`
+    /// is fresh.
+    pub(super) fn recover(&self, signal: Signal, last_failure: Instant, now: Instant) {
+        self.lock().lanes.recover(signal, last_failure, now);
     }
 
     /// Gives up what was tried for too long.

@@ -3,7 +3,7 @@
 
 use super::{
     Answer,
-    breaker::{Admission, Breaker, Failure},
+    breaker::{Admission, Breaker, Failure, Outage},
 };
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -47,7 +47,8 @@ impl Endpoint {
     }
 
     pub(super) fn is_paused(&self, now: Instant) -> bool {
-        self.admit(now) != Admission::Go
+        let admission = self.admit(now);
+        matches!(admission, Admission::After(_) | Admission::AfterProbe)
     }
 
     /// Whether nothing is taken there before somebody changes something.
@@ -106,8 +107,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Learns from the answer. How long the endpoint had failed that is well again.
-    pub(super) fn ended(mut self, answer: &Answer, now: Instant) -> Option<Duration> {
+    /// Learns from the answer. The outage that it ends, if there was one.
+    pub(super) fn ended(mut self, answer: &Answer, now: Instant) -> Option<Outage> {
         self.is_over = true;
         let failure = match answer {
             // Somebody is there, and reads what is sent.
@@ -124,10 +125,15 @@ impl Attempt<'_> {
         match answer {
             Answer::Accepted { .. } => state.is_denying = false,
             Answer::Denied { .. } => state.is_denying = true,
+            Answer::Malformed { .. } | Answer::TooLarge { .. } if state.is_denying => {
+                // Perhaps once more for what is in it, perhaps as all before.
+                state.breaker.found_out_nothing(now);
+                return None;
+            }
             _ => {}
         }
         match failure {
-            None => state.breaker.succeeded(self.began, now),
+            None => state.breaker.succeeded(self.began),
             Some(failure) => {
                 state.breaker.failed(failure, self.began, now);
                 None

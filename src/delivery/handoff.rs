@@ -17,7 +17,7 @@ use std::{mem, sync::atomic::AtomicUsize, thread};
 use tokio::sync::Notify;
 
 const MOST_SHARDS: usize = 8;
-/// Of a shard's memory, what is kept when it is empty.
+/// Of a shard's memory, what is kept when nothing much comes.
 const MOST_KEPT_RECORDS: usize = 2_048;
 const MOST_KEPT_BYTES: usize = 512 * 1024;
 /// A shard that holds this much wakes the worker before its time.
@@ -266,6 +266,15 @@ impl Handoff {
         was_full
     }
 
+    /// Gives the memory of a burst back, when it is over: amid one, to have it given again would be
+    /// a call to the system for who records.
+    pub(super) fn shrink(&self, taken: &mut Held) {
+        for shard in &self.shards {
+            lock_patiently(shard).held.shrink();
+        }
+        taken.shrink();
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Relaxed)
     }
@@ -331,7 +340,9 @@ impl Held {
         self.records.clear();
         self.fields.clear();
         self.boxed_bytes = 0;
-        // After a burst its memory goes back.
+    }
+
+    fn shrink(&mut self) {
         self.records.shrink_to(MOST_KEPT_RECORDS);
         self.fields.shrink_to(MOST_KEPT_BYTES);
     }

@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// And when much comes: nobody has to call it then.
 const SHORT_TICK: Duration = Duration::from_millis(5);
 
+/// Rounds in which not much came, after which a burst is over: some seconds.
+const CALM_AFTER: u32 = 50;
+
 /// All destinations of one telemetry, and what leads to them.
 pub(crate) struct Delivery {
     handoff: &'static Handoff,
@@ -51,6 +54,8 @@ struct Work {
     taken: Held,
     encoded: Vec<u8>,
     staged: Vec<u8>,
+    /// Since much came at once.
+    calm_rounds: u32,
 }
 
 impl Delivery {
@@ -180,6 +185,7 @@ impl Delivery {
             taken,
             encoded,
             staged,
+            calm_rounds,
         } = &mut *work;
         let anchor = self.clock.anchor();
         let now = self.clock.now();
@@ -204,6 +210,13 @@ impl Delivery {
         });
         if has_any {
             self.outlets.iter().for_each(|outlet| outlet.announce());
+        }
+        *calm_rounds = match was_full {
+            true => 0,
+            false => calm_rounds.saturating_add(1),
+        };
+        if *calm_rounds == CALM_AFTER {
+            self.handoff.shrink(taken);
         }
         was_full
     }

@@ -82,22 +82,29 @@ impl Batch {
         self.ends.shrink_to_fit();
     }
 
+    /// Leaves so many records; the rest, if there is one, is a batch of its own.
+    pub(super) fn cut(&mut self, records: usize) -> Option<Self> {
+        if records == 0 || records >= self.ends.len() {
+            return None;
+        }
+        let at = self.ends[records - 1];
+        let mut rest = Self {
+            bytes: self.bytes.split_off(at),
+            ends: self.ends.split_off(records),
+            inquest: self.inquest.clone(),
+            ..*self
+        };
+        rest.ends.iter_mut().for_each(|end| *end -= at);
+        self.seal();
+        Some(rest)
+    }
+
     /// Two halves, or the one record.
     pub(in crate::delivery) fn halved(mut self) -> Result<[Self; 2], Self> {
-        let half = self.ends.len() / 2;
-        if half == 0 {
-            return Err(self);
+        match self.cut(self.ends.len() / 2) {
+            Some(second) => Ok([self, second]),
+            None => Err(self),
         }
-        let at = self.ends[half - 1];
-        let mut second = Self {
-            bytes: self.bytes.split_off(at),
-            ends: self.ends.split_off(half),
-            inquest: self.inquest.clone(),
-            ..self
-        };
-        second.ends.iter_mut().for_each(|end| *end -= at);
-        self.seal();
-        Ok([self, second])
     }
 
     pub(in crate::delivery) fn signal(&self) -> Signal {

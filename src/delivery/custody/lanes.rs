@@ -34,6 +34,8 @@ pub(super) struct Lanes {
 #[derive(Clone, Copy, Debug)]
 struct Recovery {
     since: Instant,
+    /// What came from here on is fresh: the endpoint may have been back already.
+    fresh: Instant,
     /// Records that came since.
     arrived: u64,
     /// Of those that had to wait, what went since.
@@ -124,7 +126,7 @@ impl Lanes {
         let most_records = bounds.batching[at].records;
         let fresh = self.recoveries[at].as_mut().map(|recovery| {
             recovery.arrived += 1;
-            recovery.since
+            recovery.fresh
         });
         let lane = &mut self.waiting[priority as usize][at];
         let has_room = lane.back().is_some_and(|last| {
@@ -185,12 +187,12 @@ impl Lanes {
         let mut batch = self.waiting[lane][at].remove(index)?;
         batch.seal();
         if let Some(mut recovery) = self.recoveries[at] {
-            if batch.since < recovery.since {
+            if batch.since < recovery.fresh {
                 recovery.drained += batch.len();
             }
             let has_more = self.of_signal(signal).any(|(_, lane)| {
                 let oldest = lane.front();
-                oldest.is_some_and(|batch| batch.since < recovery.since)
+                oldest.is_some_and(|batch| batch.since < recovery.fresh)
             });
             self.recoveries[at] = has_more.then_some(recovery);
         }
@@ -219,7 +221,7 @@ impl Lanes {
         };
         self.of_signal(signal).find_map(|(priority, lane)| {
             let fresh = match recovery {
-                Some(recovery) => lane.partition_point(|batch| batch.since < recovery.since),
+                Some(recovery) => lane.partition_point(|batch| batch.since < recovery.fresh),
                 None => 0,
             };
             if is_due(lane, fresh) {
@@ -249,7 +251,7 @@ impl Lanes {
             [0, lane.len().wrapping_sub(1)].map(|index| {
                 let ripe = ripens_in(lane, index, now, batching)?;
                 let since = lane.get(index)?.since;
-                let had_to_wait = recovery.filter(|recovery| since < recovery.since);
+                let had_to_wait = recovery.filter(|recovery| since < recovery.fresh);
                 Some(ripe.max(had_to_wait.map_or(Duration::ZERO, |it| it.wait(now))))
             })
         });
@@ -270,10 +272,19 @@ impl Lanes {
     }
 
     /// The endpoint of a signal has come back after a long time.
-    pub(super) fn recover(&mut self, signal: Signal, now: Instant) {
+    pub(super) fn recover(&mut self, signal: Signal, last_failure: Instant, now: Instant) {
         if let Some(recovery) = self.recoveries.get_mut(signal as usize) {
+            for lanes in &mut self.waiting {
+                // What was fresh already may have joined what had come before.
+                if let Some(last) = lanes[signal as usize].back_mut()
+                    && last.is_open()
+                {
+                    last.since = last.since.max(last_failure);
+                }
+            }
             *recovery = Some(Recovery {
                 since: now,
+                fresh: last_failure,
                 arrived: 0,
                 drained: 0,
             });

@@ -45,10 +45,14 @@ impl Outlet {
         };
         let answer = reconsider(answer);
         let outage = attempt.ended(&answer, now);
-        if outage.is_some_and(|outage| outage >= LONG_OUTAGE) {
+        let outage = outage.filter(|outage| {
+            let lasted = now.saturating_duration_since(outage.began);
+            lasted >= LONG_OUTAGE
+        });
+        if let Some(outage) = outage {
             for signal in self.signals() {
                 if std::ptr::eq(self.endpoint(signal), endpoint) {
-                    self.custody.recover(signal, now);
+                    self.custody.recover(signal, outage.last_failure, now);
                 }
             }
         }

@@ -16,6 +16,9 @@ use std::{
     time::Instant,
 };
 
+/// Records of a request that finds out whether an endpoint is back: it is sent in vain most often.
+const MOST_OF_A_PROBE: usize = 32;
+
 impl Outlet {
     pub(super) async fn run_batches(&self, signal: Signal, mut orders: Orders) {
         let endpoint = self.endpoint(signal);
@@ -48,9 +51,14 @@ impl Outlet {
                 }
                 self.custody.next_ready(signal, now)
             } else {
-                let pause = match endpoint.admit(now) {
-                    Admission::Go => {
-                        if let Some(batch) = self.custody.take(signal, now, due)
+                let admission = endpoint.admit(now);
+                let pause = match admission {
+                    Admission::Go | Admission::Probe => {
+                        let most = match admission {
+                            Admission::Probe => MOST_OF_A_PROBE,
+                            _ => usize::MAX,
+                        };
+                        if let Some(batch) = self.custody.take(signal, now, due, most)
                             && !self.deliver(batch).await
                         {
                             ending.failed(is_last);

@@ -42,7 +42,7 @@ impl Outlet {
             let left = self.push_interval.saturating_sub(waited);
             let pause = if is_last || wanted > told || is_owed || left.is_zero() {
                 let pause = match endpoint.admit(now) {
-                    Admission::Go => {
+                    Admission::Go | Admission::Probe => {
                         last_push = now;
                         let was_owed = is_owed;
                         let pushed = self.push().await;

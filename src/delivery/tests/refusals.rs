@@ -76,9 +76,9 @@ async fn an_endpoint_that_finds_everything_bad_is_left_alone_after_a_few_request
     assert!(backend.asked().len() <= 20, "{}", backend.asked().len());
     assert_eq!(row.dropped_for(Reason::NonRetryable), 512);
     assert_eq!(row.queued(), 512);
-    // From the next on it takes fewer to tell.
+    // From then on a few records, in four requests, find out whether that has changed.
     super::world::after(60.0).await;
-    assert!(backend.asked().len() <= 25, "{}", backend.asked().len());
+    assert!(backend.asked().len() <= 40, "{}", backend.asked().len());
     world.shut_down(Duration::from_secs(10)).await;
     assert_eq!(world.logs().queued(), 0);
 }

@@ -125,7 +125,7 @@ fn whoever_reads_the_ledger_amid_a_step_finds_every_record_in_one_place() {
             let (handoff, custody) = (Arc::clone(&handoff), Arc::clone(&custody));
             thread::spawn(move || {
                 empty(&handoff, &custody, now);
-                if let Some(batch) = custody.take(Signal::Logs, now, Due::All) {
+                if let Some(batch) = custody.take(Signal::Logs, now, Due::All, 512) {
                     assert!(custody.depart(Signal::Logs));
                     drop(batch);
                     custody.settle(Signal::Logs, Fate::Taken { rejected: 0 });
@@ -158,7 +158,7 @@ fn shutdown_and_the_task_that_sends_agree_on_who_counts_what_is_under_way() {
                 thread::spawn(move || {
                     empty(&handoff, &custody, now);
                     let mut sent = 0;
-                    while let Some(batch) = custody.take(Signal::Logs, now, Due::All) {
+                    while let Some(batch) = custody.take(Signal::Logs, now, Due::All, 512) {
                         if !custody.depart(Signal::Logs) {
                             break;
                         }
@@ -215,7 +215,7 @@ fn what_makes_room_for_another_is_counted_while_its_like_is_sent() {
         let task = {
             let custody = Arc::clone(&custody);
             thread::spawn(move || {
-                let Some(batch) = custody.take(Signal::Logs, now, Due::All) else {
+                let Some(batch) = custody.take(Signal::Logs, now, Due::All, 512) else {
                     return 0;
                 };
                 assert!(custody.depart(Signal::Logs));
