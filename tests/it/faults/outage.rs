@@ -44,6 +44,12 @@ fn outage_of_the_collector_loses_what_does_not_fit_routine_first_and_all_of_it_c
     let settled = host.settles(Duration::from_secs(60));
     let ended = host.terminate(Duration::from_secs(20));
 
+    let most = samples.iter().map(|usage| usage.rss_bytes).max().unwrap();
+    let growth = most.saturating_sub(before);
+    assert!(
+        growth <= bytes + GROWTH,
+        "{FAULT}: it grew by {growth} bytes, of a budget of {bytes} and {GROWTH}"
+    );
     let account = Account::of(FAULT, &ended.report, &collector);
     assert!(settled, "{FAULT}: the backlog does not drain: {ended:?}");
     assert!(ended.status.success(), "{FAULT}: {ended:?}");
@@ -65,8 +71,24 @@ fn outage_of_the_collector_loses_what_does_not_fit_routine_first_and_all_of_it_c
         ended.report.issued.errors
     );
 
-    let most = samples.iter().map(|usage| usage.rss_bytes).max().unwrap();
-    let growth = most.saturating_sub(before);
+    assert!(ended.report.issued.panics > 0, "{FAULT}: {ended:?}");
+    // A line for each kind of failure and ten seconds, and one more as the outage begins and ends.
+    let most_told = 2 + samples
+        .last()
+        .unwrap()
+        .at
+        .duration_since(samples[0].at)
+        .as_secs()
+        / 10;
+    for kind in ["not delivered", "reason=bytes_full", "reason=queue_full"] {
+        let told = ended.logged.matches(kind).count() as u64;
+        assert!(
+            told <= most_told,
+            "{FAULT}: {told} lines say {kind}: {}",
+            ended.logged
+        );
+    }
+
     let fresh = latency(&collector, probe, returned);
     let drain = Drain::of(&collector.requests(), returned);
     println!(
@@ -79,10 +101,6 @@ fn outage_of_the_collector_loses_what_does_not_fit_routine_first_and_all_of_it_c
         ended.report.issued.spans,
         ended.report.issued.events,
         ended.report.issued.errors,
-    );
-    assert!(
-        growth <= bytes + GROWTH,
-        "{FAULT}: it grew by {growth} bytes, of a budget of {bytes} and {GROWTH}"
     );
     assert!(
         fresh <= Duration::from_secs(2),
