@@ -93,7 +93,11 @@ impl Arguments {
     }
 
     fn set(&mut self, flag: &str, value: String) -> Result<(), String> {
-        let number = || value.parse::<u64>().map_err(|_| format!("{flag}: {value:?} is no number"));
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("{flag}: {value:?} is no number"))
+        };
         let millis = || number().map(Duration::from_millis);
         match flag {
             "--endpoint" => self.endpoints.push(value),

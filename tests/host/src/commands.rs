@@ -53,7 +53,9 @@ fn answer(
             json!({ "quiet": issued.to_json() })
         }
         ("flush", Some(telemetry)) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build();
             let runtime = runtime.expect("a runtime starts");
             json!({ "flushed": runtime.block_on(telemetry.flush(FLUSH_WITHIN)) })
         }

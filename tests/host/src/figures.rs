@@ -15,7 +15,10 @@ impl Durations {
     const BUCKETS: usize = (64 - Self::PER_DOUBLING as usize + 1) << Self::PER_DOUBLING;
 
     pub(crate) fn new() -> Self {
-        Self { counts: Box::new([0; Self::BUCKETS]), most: 0 }
+        Self {
+            counts: Box::new([0; Self::BUCKETS]),
+            most: 0,
+        }
     }
 
     #[inline]
@@ -96,7 +99,10 @@ impl Switches {
             assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage), 0);
             usage
         };
-        Self { voluntary: usage.ru_nvcsw, involuntary: usage.ru_nivcsw }
+        Self {
+            voluntary: usage.ru_nvcsw,
+            involuntary: usage.ru_nivcsw,
+        }
     }
 
     pub(crate) fn since(self, before: Self) -> Self {

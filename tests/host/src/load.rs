@@ -93,7 +93,11 @@ impl Load {
             Kind::Sealed => sealed::start(arguments, issued),
             Kind::None => Vec::new(),
         };
-        Self { is_over, running: Mutex::new(running), measured: Mutex::default() }
+        Self {
+            is_over,
+            running: Mutex::new(running),
+            measured: Mutex::default(),
+        }
     }
 
     /// Waits until the threads are through of themselves.
@@ -118,10 +122,7 @@ impl Load {
     }
 }
 
-fn spawn(
-    name: &str,
-    run: impl FnOnce(&mut Figures) + Send + 'static,
-) -> JoinHandle<Figures> {
+fn spawn(name: &str, run: impl FnOnce(&mut Figures) + Send + 'static) -> JoinHandle<Figures> {
     let thread = thread::Builder::new().name(name.to_owned());
     let measured = move || {
         let mut figures = Figures::new();
@@ -140,7 +141,11 @@ struct Schedule {
 
 impl Schedule {
     fn every(period: Duration, spin: bool) -> Self {
-        Self { due: Instant::now(), period, spin }
+        Self {
+            due: Instant::now(),
+            period,
+            spin,
+        }
     }
 
     /// Waits for the next; how late it is.

@@ -5,6 +5,11 @@
 //! and says on standard output what it issued and what became of it. Each line on standard input is
 //! a command, each line on standard output one JSON object: [`commands`].
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the clock is a room of the crate; this measures it from outside"
+)]
+
 mod arguments;
 mod commands;
 mod figures;
@@ -39,7 +44,9 @@ fn main() {
     let producers = load.stop();
     let stopped = told.elapsed();
     let report = telemetry.map(|telemetry| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
         let runtime = runtime.expect("a runtime starts");
         runtime.block_on(telemetry.shutdown(arguments.within))
     });
@@ -52,7 +59,11 @@ fn installed(arguments: &Arguments) -> Telemetry {
         .queue_byte_budget(arguments.bytes)
         .metrics_interval(arguments.interval);
     for (at, endpoint) in arguments.endpoints.iter().enumerate() {
-        let name = if at == 0 { "collector".to_owned() } else { format!("collector-{}", at + 1) };
+        let name = if at == 0 {
+            "collector".to_owned()
+        } else {
+            format!("collector-{}", at + 1)
+        };
         let mut destination = Destination::otlp(name, endpoint).protocol(arguments.protocol);
         if let Some(timeout) = arguments.timeout {
             destination = destination.timeout(timeout);

@@ -34,8 +34,9 @@ pub(crate) fn ledger(rows: &[LedgerRow]) -> Value {
 
 fn row(row: &LedgerRow) -> Value {
     let dropped = row.dropped().filter(|(_, count)| *count > 0);
-    let dropped: Map<String, Value> =
-        dropped.map(|(reason, count)| (reason.as_str().to_owned(), count.into())).collect();
+    let dropped: Map<String, Value> = dropped
+        .map(|(reason, count)| (reason.as_str().to_owned(), count.into()))
+        .collect();
     json!({
         "destination": row.destination(),
         "signal": row.signal(),

@@ -30,7 +30,9 @@ pub(super) fn start(
             let (issued, is_over) = (Arc::clone(issued), Arc::clone(is_over));
             // What does not divide goes to the first ones.
             let share = (rate + threads - 1 - thread) / threads;
-            spawn("events", move |figures| produce(&issued, &is_over, share, spin, figures))
+            spawn("events", move |figures| {
+                produce(&issued, &is_over, share, spin, figures)
+            })
         })
         .collect();
     if arguments.errors > 0 {

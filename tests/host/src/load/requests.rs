@@ -66,8 +66,11 @@ async fn serve(
 fn request(number: u64) -> Request<Body> {
     let mut parent = [0; 55];
     let caller = number | 1 << 63;
-    write!(&mut parent[..], "00-0000000000000005{number:016x}-{caller:016x}-01")
-        .expect("a traceparent has 55 bytes");
+    write!(
+        &mut parent[..],
+        "00-0000000000000005{number:016x}-{caller:016x}-01"
+    )
+    .expect("a traceparent has 55 bytes");
     let mut request = Request::new(Body::empty());
     request.headers_mut().insert(
         HeaderName::from_static("traceparent"),
@@ -89,7 +92,9 @@ fn router(telemetry: Option<&Telemetry>, issued: &Arc<Issued>) -> Router {
             text(number)
         }
     };
-    Router::new().route("/orders/{id}", get(order)).layer(telemetry.http_layer())
+    Router::new()
+        .route("/orders/{id}", get(order))
+        .layer(telemetry.http_layer())
 }
 
 fn text(number: u64) -> String {
@@ -98,7 +103,12 @@ fn text(number: u64) -> String {
 
 fn record(number: u64, issued: &Issued) {
     track_event!("probe", id = issued.next_event(), items = 3);
-    track_event!("probe", id = issued.next_event(), city = "Graz", total = 23.5);
+    track_event!(
+        "probe",
+        id = issued.next_event(),
+        city = "Graz",
+        total = 23.5
+    );
     track_event!("probe", id = issued.next_event(), express = true);
     counter!("orders.placed", "payment" => "card", "city" => "Graz").increment(1);
     counter!("dishes.ordered", "kitchen" => "thai").increment(3);

@@ -30,8 +30,13 @@ pub(super) fn start(arguments: &Arguments, issued: &Arc<Issued>) -> Vec<JoinHand
             let (reader, writer) = pipe();
             std::thread::spawn(move || run(&issued, events, &writer));
             let mut line = String::new();
-            BufReader::new(reader).read_line(&mut line).expect("it says what it measured");
-            let said: Vec<u64> = line.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+            BufReader::new(reader)
+                .read_line(&mut line)
+                .expect("it says what it measured");
+            let said: Vec<u64> = line
+                .split_whitespace()
+                .filter_map(|n| n.parse().ok())
+                .collect();
             let [p50, p99, p999, most] = said[..] else {
                 panic!("a sealed thread ended without a word: {line:?}");
             };
@@ -60,7 +65,12 @@ fn run(issued: &Issued, events: u64, writer: &File) {
     let of = &figures.enqueue;
     let mut line = [0; 128];
     let mut rest = &mut line[..];
-    let quantiles = [of.quantile(0.5), of.quantile(0.99), of.quantile(0.999), of.most()];
+    let quantiles = [
+        of.quantile(0.5),
+        of.quantile(0.99),
+        of.quantile(0.999),
+        of.most(),
+    ];
     for value in quantiles {
         let _ = write!(rest, "{value} ");
     }
@@ -77,7 +87,12 @@ fn pipe() -> (File, File) {
     let mut ends = [0; 2];
     // SAFETY: the descriptors are new, and nobody else's.
     unsafe {
-        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0, "{}", io::Error::last_os_error());
+        assert_eq!(
+            libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC),
+            0,
+            "{}",
+            io::Error::last_os_error()
+        );
         (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
     }
 }
@@ -104,11 +119,18 @@ fn seal() {
     // The call's number is the first word of what the filter is given.
     let mut filter = vec![instruction(load, 0, 0)];
     for (at, call) in ADMITTED.iter().enumerate() {
-        filter.push(instruction(equals, (ADMITTED.len() - at) as u8, *call as u32));
+        filter.push(instruction(
+            equals,
+            (ADMITTED.len() - at) as u8,
+            *call as u32,
+        ));
     }
     filter.push(instruction(answer, 0, libc::SECCOMP_RET_TRAP));
     filter.push(instruction(answer, 0, libc::SECCOMP_RET_ALLOW));
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
     // Its memory would be freed by a sealed thread.
     mem::forget(filter);
     // SAFETY: the kernel copies the program.
@@ -125,7 +147,10 @@ fn catch_calls() {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = caught as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO;
-        assert_eq!(libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut()), 0);
+        assert_eq!(
+            libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut()),
+            0
+        );
     }
 }
 
