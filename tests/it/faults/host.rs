@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::collector::Collector;
 use super::load::Wire;
@@ -60,6 +61,15 @@ pub(super) struct Ended {
 /// Whether there is time for the real deadlines.
 pub(super) fn is_long() -> bool {
     std::env::var_os("ORDERSCOPE_LONG").is_some_and(|set| !set.is_empty() && set != "0")
+}
+
+/// Figures, for people.
+#[expect(
+    clippy::print_stdout,
+    reason = "cargo shows it of a test that fails, or by `--nocapture`"
+)]
+pub(super) fn tell(figures: &str) {
+    println!("{figures}");
 }
 
 impl Host {

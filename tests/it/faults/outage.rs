@@ -1,8 +1,9 @@
 //! F1: the collector is away for long, and comes back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use orderscope::export::Signal;
+use tokio::time::Instant;
 
 use super::collector::{Behaviour, Collector, Id, Kind, Seen};
 use super::host::{Account, Host, is_long};
@@ -123,7 +124,7 @@ fn latency(collector: &Collector, number: u64, returned: Instant) -> Duration {
     let requests = collector.requests_of(Signal::Logs);
     let carried = requests.iter().find(|seen| seen.ids.contains(&id));
     let carried = carried.unwrap_or_else(|| panic!("{FAULT}: the probe did not come"));
-    carried.ended.unwrap().into_std() - returned
+    carried.ended.unwrap() - returned
 }
 
 /// How fast what had waited came.
@@ -135,7 +136,7 @@ impl Drain {
     fn of(requests: &[Seen], returned: Instant) -> Self {
         let since: Vec<_> = requests
             .iter()
-            .filter_map(|seen| Some((seen.ended?.into_std(), seen.ids.len())))
+            .filter_map(|seen| Some((seen.ended?, seen.ids.len())))
             .filter(|(ended, _)| *ended > returned)
             .collect();
         let within = |begin: Instant| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::collector::{Behaviour, Collector};
-use super::host::{Host, is_long};
+use super::host::{Host, is_long, tell};
 use super::load::Wire;
 
 const FAULT: &str = "P";
@@ -39,7 +39,9 @@ fn a_request_costs_under_faults_what_it_costs_in_health() {
         let bare = p99(None, course.each);
         let healthy = p99(Some(Behaviour::Healthy), course.each);
         let faulty = ways.clone().map(|way| p99(way, course.each));
-        println!("{FAULT}: p99 in ns: bare {bare}, healthy {healthy}, refused and hung {faulty:?}");
+        tell(&format!(
+            "{FAULT}: p99 in ns: bare {bare}, healthy {healthy}, refused and hung {faulty:?}"
+        ));
         rounds.push((bare, healthy, faulty));
     }
     course.judge(
@@ -63,7 +65,7 @@ impl Course {
     fn judge(&self, what: &str, most: f64, pairs: impl Iterator<Item = (f64, f64)> + Clone) {
         let ratio = median(pairs.clone().map(|(of, with)| with / of));
         let more = median(pairs.map(|(of, with)| with - of));
-        println!("{FAULT}: {what}: {ratio:.3} times, {more:+.0} ns");
+        tell(&format!("{FAULT}: {what}: {ratio:.3} times, {more:+.0} ns"));
         assert!(
             ratio <= most || more <= self.negligible,
             "{FAULT}: {what}: p99 is {ratio:.3} times as high, by {more:.0} ns"

@@ -1,12 +1,13 @@
 //! F28: one fault after another, for long.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::collector::{Behaviour, Collector, Flood, Kind};
-use super::host::{Account, Ended, Host, Usage, is_long};
+use super::host::{Account, Ended, Host, Usage, is_long, tell};
 use super::load::Wire;
 
 const FAULT: &str = "F28";
@@ -58,7 +59,7 @@ fn soak_in_one_fault_after_another_leaves_nothing_behind() {
         Ok(given) => given.parse().unwrap(),
         Err(_) => fastrand::u64(..),
     };
-    println!("{FAULT}: ORDERSCOPE_SEED={seed}");
+    tell(&format!("{FAULT}: ORDERSCOPE_SEED={seed}"));
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut runs = Wire::ALL.map(|wire| Run::start(wire, seed));
     sleep(course.warm_up);
@@ -67,7 +68,7 @@ fn soak_in_one_fault_after_another_leaves_nothing_behind() {
     while began.elapsed() < course.lasts {
         for run in &mut runs {
             let fault = any_fault(&mut chance);
-            println!("{FAULT} {:?}: {fault:?}", run.wire);
+            tell(&format!("{FAULT} {:?}: {fault:?}", run.wire));
             run.collector.behave(fault);
         }
         faults += 1;
@@ -141,14 +142,14 @@ impl Run {
         };
         let (threads, descriptors) = (of(|usage| usage.threads), of(|usage| usage.descriptors));
         let rss = of(|usage| usage.rss_bytes);
-        println!(
+        tell(&format!(
             "{FAULT} {wire:?}: {faults} faults in {:?}; RSS {:.1} to {:.1} MiB, {:+.3} MiB in ten \
              minutes; threads {threads:?}, descriptors {descriptors:?}",
             course.lasts,
             rss.0 as f64 / MIB,
             rss.1 as f64 / MIB,
             slope / MIB,
-        );
+        ));
         if let Some(most) = course.most_slope {
             assert!(
                 slope <= most,
@@ -171,9 +172,9 @@ impl Run {
 fn account(wire: Wire, ended: &Ended, collector: &Collector) {
     let account = Account::of(FAULT, &ended.report, collector);
     for row in ended.report.ledger.iter().flatten() {
-        println!("{FAULT} {wire:?}: {row}");
+        tell(&format!("{FAULT} {wire:?}: {row}"));
     }
-    println!("{FAULT} {wire:?}: {account:?}");
+    tell(&format!("{FAULT} {wire:?}: {account:?}"));
 }
 
 /// One of F1 to F8.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::collector::{Behaviour, Collector, Kind};
-use super::host::{Account, Host};
+use super::host::{Account, Host, tell};
 use super::load::Wire;
 
 const FAULT: &str = "F9";
@@ -40,7 +40,7 @@ fn terminated(behave: impl Fn(&Collector)) {
         let row = ended.report.row("logs");
         // Less than half the rate would be another test.
         assert!(row.accepted > 300_000, "{FAULT} {wire:?}: {row}");
-        println!(
+        tell(&format!(
             "{FAULT} {wire:?}: shut down after {done:?}, gone after {:?}; of {} records {} \
              acknowledged, {} ambiguous, dropped: {:?}; {} events never came",
             ended.took,
@@ -49,6 +49,6 @@ fn terminated(behave: impl Fn(&Collector)) {
             row.ambiguous,
             row.dropped,
             account.missing(Kind::Event),
-        );
+        ));
     }
 }
