@@ -32,7 +32,7 @@ fn overflow_never_makes_who_records_wait() {
         .collect();
     for threads in &rounds {
         for of in threads {
-            println!("{FAULT}: {of:?}");
+            println!("{FAULT}: {of}");
         }
     }
     println!("{FAULT}: p99.9 of the best round {p999:?}; voluntary switches {voluntary:?}");

@@ -100,6 +100,32 @@ impl Issued {
     }
 }
 
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            count,
+            p50,
+            p99,
+            p999,
+            max,
+        } = self;
+        write!(
+            f,
+            "{count}: p50 {p50}, p99 {p99}, p99.9 {p999}, max {max} ns"
+        )
+    }
+}
+
+impl fmt::Display for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "events {}; requests {}; late {}; switches of context: {} voluntary, {} not",
+            self.enqueue, self.requests, self.late, self.voluntary, self.involuntary
+        )
+    }
+}
+
 impl Row {
     pub(in super::super) fn dropped(&self) -> u64 {
         self.dropped.values().sum()
