@@ -67,22 +67,23 @@ pub(crate) trait Stage: Send + 'static {
 
 /// Metrics, which are read when it is time and not handed off.
 pub(crate) trait Push: Send + 'static {
-    /// The bodies of the next push, none of them larger than `most_bytes` where that can be. Deltas
-    /// that were not delivered come first, as the same numbers over the same interval; cut smaller
-    /// when they were too large.
-    fn requests(&mut self, most_bytes: usize) -> Vec<Vec<u8>>;
+    /// Reads all metrics anew, unless deltas of an earlier reading are still to be said.
+    fn begin(&mut self);
 
-    /// What became of the requests of the last push, in their order.
-    fn concluded(&mut self, conclusions: &[Conclusion]);
+    /// The next request of what was read, no larger than `most_bytes` where that can be; the same
+    /// one until it is concluded. `None`: all is said.
+    fn request(&mut self, most_bytes: usize) -> Option<Vec<u8>>;
+
+    /// What became of that request. Whether something of it is lost that could not be said in
+    /// less.
+    fn concluded(&mut self, conclusion: Conclusion) -> bool;
 }
 
-/// The end of one request of a push.
+/// The end of one request of a push. One that was not taken, and may be yet, has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conclusion {
     Delivered,
-    /// Certainly not taken: what it said is still to be said.
-    NotDelivered,
-    /// As `NotDelivered`, until it is said in smaller requests.
+    /// Not taken: what it said is still to be said, in smaller requests.
     TooLarge,
     /// Not taken, and never to be: what it said is lost.
     Refused,

@@ -12,3 +12,8 @@ pub(crate) mod atomic {
 
 /// How often a lock is looked at before it is waited for, by who has time.
 pub(crate) const LOOKS: usize = 64;
+
+/// A moment in which another thread gets the processor.
+pub(crate) fn rest() {
+    std::thread::sleep(std::time::Duration::from_micros(100));
+}

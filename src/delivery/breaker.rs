@@ -76,10 +76,15 @@ impl Breaker {
         }
     }
 
-    /// A request goes that was admitted.
-    pub(super) fn begin(&mut self) {
-        if matches!(self.state, State::Open { .. }) {
-            self.state = State::Probing;
+    /// A request is to go: whether it is admitted.
+    pub(super) fn begin(&mut self, now: Instant) -> bool {
+        match self.admit(now) {
+            Admission::Go => true,
+            Admission::Probe => {
+                self.state = State::Probing;
+                true
+            }
+            Admission::After(_) | Admission::AfterProbe => false,
         }
     }
 
@@ -138,14 +143,6 @@ impl Breaker {
             };
         }
     }
-
-    /// The request that was to find out ended without an answer of any kind.
-    pub(super) fn forget_probe(&mut self, now: Instant) {
-        if matches!(self.state, State::Probing) {
-            let failure = Failure::Unavailable { after: None };
-            self.failed(failure, now, now);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -163,9 +160,12 @@ mod tests {
     }
 
     /// Fails once more, as the probe.
-    fn fail(breaker: &mut Breaker, failure: Failure, now: Instant) {
-        breaker.begin();
-        breaker.failed(failure, now, now);
+    fn fail(breaker: &mut Breaker, failure: Failure, now: &mut Instant) {
+        if let Admission::After(pause) = breaker.admit(*now) {
+            *now += pause;
+        }
+        assert!(breaker.begin(*now));
+        breaker.failed(failure, *now, *now);
     }
 
     #[test]
@@ -175,19 +175,20 @@ mod tests {
             (BUSY, 30),
             (Failure::Denied, 300),
         ] {
-            let (mut breaker, now) = (Breaker::default(), Clock::system().now());
+            let (mut breaker, began) = (Breaker::default(), Clock::system().now());
+            let mut now = began;
             assert_eq!(breaker.admit(now), Admission::Go);
             let longest = Duration::from_secs(longest);
             let mut seen = Duration::ZERO;
             for _ in 0..20 {
-                fail(&mut breaker, failure, now);
+                fail(&mut breaker, failure, &mut now);
                 seen = seen.max(pause(&breaker, now));
             }
             assert!((longest / 2..=longest).contains(&seen), "{seen:?}");
             let later = now + longest;
-            breaker.begin();
+            assert!(breaker.begin(later));
             let outage = breaker.succeeded(later);
-            assert_eq!(outage.map(|outage| outage.began), Some(now));
+            assert_eq!(outage.map(|outage| outage.began), Some(began));
             assert_eq!(breaker.admit(now), Admission::Go);
         }
     }
@@ -208,13 +209,15 @@ mod tests {
 
     #[test]
     fn one_request_finds_out_and_the_others_wait_for_it() {
-        let (mut breaker, now) = (Breaker::default(), Clock::system().now());
-        fail(&mut breaker, BUSY, now);
+        let (mut breaker, mut now) = (Breaker::default(), Clock::system().now());
+        fail(&mut breaker, BUSY, &mut now);
+        assert!(!breaker.begin(now));
         let later = now + Duration::from_secs(1);
         assert_eq!(breaker.admit(later), Admission::Probe);
-        breaker.begin();
+        assert!(breaker.begin(later));
         assert_eq!(breaker.admit(later), Admission::AfterProbe);
-        breaker.forget_probe(later);
+        assert!(!breaker.begin(later));
+        breaker.failed(BUSY, later, later);
         assert!(pause(&breaker, later) > Duration::ZERO);
     }
 }

@@ -3,7 +3,9 @@
 //! none, and shutdown and the tasks that send agree on who counts it.
 
 mod batch;
+mod inquest;
 mod lanes;
+mod recovery;
 
 pub(super) use batch::Batch;
 
@@ -207,10 +209,7 @@ impl Custody {
         most: usize,
     ) -> Option<Batch> {
         let mut state = self.lock();
-        let mut batch = state.lanes.take(signal, now, due, &self.bounds)?;
-        if let Some(rest) = batch.cut(most) {
-            state.lanes.put_back(rest);
-        }
+        let batch = state.lanes.take(signal, now, due, most, &self.bounds)?;
         state.rows[signal as usize].queued -= batch.len();
         state.begin(signal, batch.len(), batch.bytes());
         Some(batch)
@@ -261,24 +260,29 @@ impl Custody {
         }
     }
 
-    /// What was certainly not taken waits again, before all that came after it: one batch, or the
-    /// two halves of one.
-    pub(super) fn put_back(&self, signal: Signal, parts: impl IntoIterator<Item = Batch>) {
+    /// What was certainly not taken waits again, before all that came after it.
+    pub(super) fn put_back(&self, signal: Signal, batch: Option<Batch>) {
         let mut state = self.lock();
-        let Some(out) = state.end(signal) else {
-            return;
-        };
-        state.rows[signal as usize].queued += out.records;
-        let mut parts: Vec<_> = parts.into_iter().collect();
-        while let Some(last) = parts.pop() {
-            state.lanes.put_back(last);
+        if state.wait_again(signal)
+            && let Some(batch) = batch
+        {
+            state.lanes.put_back(batch, false);
         }
     }
 
-    /// Halves what was too large, and what comes later is made smaller.
-    pub(super) fn put_back_smaller(&self, signal: Signal, payload: usize, parts: [Batch; 2]) {
-        self.lock().lanes.make_smaller(signal, payload);
-        self.put_back(signal, parts);
+    /// Two halves wait in place of one batch; behind its own other half, where it was a first one.
+    pub(super) fn put_back_halves(&self, signal: Signal, halves: [Batch; 2], was_first: bool) {
+        let mut state = self.lock();
+        if state.wait_again(signal) {
+            let [first, second] = halves;
+            state.lanes.put_back(second, was_first);
+            state.lanes.put_back(first, was_first);
+        }
+    }
+
+    /// So much was too large for the destination: what comes later is made smaller.
+    pub(super) fn make_smaller(&self, signal: Signal, payload: usize, now: Instant) {
+        self.lock().lanes.make_smaller(signal, payload, now);
     }
 
     /// Counts what a task had under way that died over it.
@@ -311,14 +315,16 @@ impl Custody {
             return;
         };
         let mut state = self.lock();
-        let expired = state.lanes.expired(signal, tried_before);
+        let is_over = |batch: &Batch| batch.tried.is_some_and(|tried| tried < tried_before);
+        let expired = state.lanes.remove(signal, is_over);
         state.forget(&expired, Reason::RetryExhausted);
     }
 
     /// Gives up the parts of a signal that are not worth a request any more.
     pub(super) fn give_up(&self, signal: Signal, reason: Reason) {
         let mut state = self.lock();
-        let given_up = state.lanes.given_up(signal);
+        let is_over = |batch: &Batch| batch.given_up().is_some();
+        let given_up = state.lanes.remove(signal, is_over);
         state.forget(&given_up, reason);
     }
 
@@ -365,6 +371,15 @@ impl State {
         let out = self.out[signal as usize].take()?;
         self.rows[signal as usize].in_flight -= out.records;
         Some(out)
+    }
+
+    /// What was under way waits. `false`: shutdown has counted it.
+    fn wait_again(&mut self, signal: Signal) -> bool {
+        let Some(out) = self.end(signal) else {
+            return false;
+        };
+        self.rows[signal as usize].queued += out.records;
+        true
     }
 
     fn abandon(&mut self, signals: &[Signal]) {

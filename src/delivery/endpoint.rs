@@ -5,6 +5,7 @@ use super::{
     Answer,
     breaker::{Admission, Breaker, Failure, Outage},
 };
+use crate::clock::Clock;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -61,14 +62,16 @@ impl Endpoint {
         self.attempts.subscribe()
     }
 
-    /// A request goes that was admitted.
-    pub(super) fn begin(&self, now: Instant) -> Attempt<'_> {
-        self.lock().breaker.begin();
-        Attempt {
+    /// A request goes, where one is admitted.
+    pub(super) fn begin<'a>(&'a self, clock: &'a Clock) -> Option<Attempt<'a>> {
+        let began = clock.now();
+        let is_admitted = self.lock().breaker.begin(began);
+        is_admitted.then(|| Attempt {
             endpoint: self,
-            began: now,
+            clock,
+            began,
             is_over: false,
-        }
+        })
     }
 
     /// Whether a line of log is to tell of this failure.
@@ -97,16 +100,21 @@ impl Endpoint {
     }
 }
 
-/// A request under way. One that is dropped, because its task died, counts as a failure.
+/// A request under way. One that is dropped, because what sends it panicked, counts as a failure.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Attempt<'a> {
     endpoint: &'a Endpoint,
+    clock: &'a Clock,
     began: Instant,
     is_over: bool,
 }
 
 impl Attempt<'_> {
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Learns from the answer. The outage that it ends, if there was one.
     pub(super) fn ended(mut self, answer: &Answer, now: Instant) -> Option<Outage> {
         self.is_over = true;
@@ -145,9 +153,9 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            // Now or later: the pause is longer than what lies between.
-            let began = self.began;
-            self.endpoint.lock().breaker.forget_probe(began);
+            let (failure, now) = (Failure::Unavailable { after: None }, self.clock.now());
+            let breaker = &mut self.endpoint.lock().breaker;
+            breaker.failed(failure, self.began, now);
         }
         self.endpoint.attempts.send_replace(());
     }

@@ -9,7 +9,7 @@ use crate::{
     sync::{
         LOOKS, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        yield_now,
+        rest, yield_now,
     },
 };
 use crossbeam_utils::CachePadded;
@@ -134,8 +134,8 @@ impl Handoff {
 
     /// Leaves a record; one that finds no room, or comes after the end, is counted.
     ///
-    /// No call to the system: who finds its shard taken takes another, and the worker is woken only
-    /// from its longer sleep.
+    /// As a rule no call to the system: who finds its shard taken takes another, and the worker is
+    /// woken only when it comes to look rarely.
     #[inline]
     pub(crate) fn offer(&self, record: Record, fields: &[u8]) {
         if self.is_lost_by_fork(record.signal()) {
@@ -239,9 +239,13 @@ impl Handoff {
         before < enough && after >= enough
     }
 
-    /// Ends when the worker is to come before its time.
+    /// From here on the worker is to be woken when a shard holds so much that it should come.
+    pub(super) fn await_filling(&self) {
+        self.is_asleep.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends when one does.
     pub(super) async fn filled(&self) {
-        self.is_asleep.store(true, Ordering::Relaxed);
         self.filled.notified().await;
     }
 
@@ -364,11 +368,13 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 /// For who is not recording: who waits for a lock makes its holder call the system to pass it on.
 fn lock_patiently(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    for _ in 0..LOOKS {
+    for look in 0..LOOKS {
         match shard.try_lock() {
             Ok(shard) => return shard,
             Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => yield_now(),
+            Err(TryLockError::WouldBlock) if look < LOOKS / 2 => yield_now(),
+            // Its holder lost the processor.
+            Err(TryLockError::WouldBlock) => rest(),
         }
     }
     lock(shard)

@@ -15,7 +15,7 @@ use crate::{
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError},
     time::Duration,
 };
 use tokio::{sync::watch, time};
@@ -35,7 +35,10 @@ pub(crate) struct Delivery {
     /// The rows of what others deliver.
     others: OnceLock<RowOfOther>,
     work: Mutex<Work>,
+    /// What gives records their time of the day.
     clock: Clock,
+    /// What delivery itself goes by.
+    delays: Clock,
     limits: Limits,
     /// The number of the last flush that was asked for.
     asked: watch::Sender<u64>,
@@ -64,6 +67,7 @@ impl Delivery {
         outlets: Vec<Outlet>,
         stages: Vec<Box<dyn Stage>>,
         clock: Clock,
+        delays: Clock,
         limits: Limits,
     ) -> Self {
         Self {
@@ -75,6 +79,7 @@ impl Delivery {
                 ..Work::default()
             }),
             clock,
+            delays,
             limits,
             asked: watch::Sender::new(0),
             emptied: watch::Sender::new(0),
@@ -102,32 +107,32 @@ impl Delivery {
     /// last time.
     pub(crate) async fn run_intake(&self, mut stop: watch::Receiver<bool>) {
         let mut losses = Losses::default();
+        let mut was_full = false;
         loop {
             let (is_last, asked) = (*stop.borrow(), *self.asked.borrow());
             if is_last {
                 self.handoff.close();
             }
-            let was_full = self.empty();
-            losses.tell(|| self.rows(), self.clock.now());
+            // As long as much comes, the worker comes of itself.
+            let is_awaited = !was_full;
+            if is_awaited {
+                self.handoff.await_filling();
+            }
+            was_full = self.empty();
             self.emptied.send_replace(asked);
             if is_last {
                 self.is_last.send_replace(true);
                 return;
             }
+            losses.tell(|| self.rows(), self.delays.now());
             let mut flushes = self.asked.subscribe();
-            if *flushes.borrow_and_update() > asked {
+            if *flushes.borrow_and_update() > asked || !is_awaited && !was_full {
                 continue;
             }
-            let woken = async {
-                match was_full {
-                    true => time::sleep(SHORT_TICK).await,
-                    false => {
-                        let _ = time::timeout(TICK, self.handoff.filled()).await;
-                    }
-                }
-            };
+            let tick = if was_full { SHORT_TICK } else { TICK };
             tokio::select! {
-                () = woken => {}
+                () = self.handoff.filled(), if is_awaited => {}
+                () = time::sleep(tick) => {}
                 _ = flushes.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
@@ -165,14 +170,27 @@ impl Delivery {
         for outlet in &self.outlets {
             outlet.close();
         }
-        // Held by the worker, which then counts what it has in hand: it is not waited for.
-        if let Ok(work) = self.work.try_lock() {
-            self.empty_with(work);
+        match self.work.try_lock() {
+            Ok(work) => _ = self.empty_with(work),
+            Err(TryLockError::Poisoned(work)) => _ = self.empty_with(work.into_inner()),
+            // Held by the worker, which then counts what it has in hand, and looks once more: it is
+            // not waited for.
+            Err(TryLockError::WouldBlock) => {}
         }
     }
 
     /// Whether so much had come that it is to be done again soon.
     fn empty(&self) -> bool {
+        let was_closed = self.are_closed();
+        let was_full = self.empty_once();
+        if !was_closed && self.are_closed() {
+            // What came into shards that had been looked at is nobody else's.
+            self.empty_once();
+        }
+        was_full
+    }
+
+    fn empty_once(&self) -> bool {
         if mutation::is_on(Mutation::SharedFate) && self.outlets.iter().any(|o| o.is_paused()) {
             return false;
         }
@@ -188,7 +206,7 @@ impl Delivery {
             calm_rounds,
         } = &mut *work;
         let anchor = self.clock.anchor();
-        let now = self.clock.now();
+        let now = self.delays.now();
         let mut has_any = false;
         let was_full = self.handoff.take(taken, |held| {
             has_any = true;

@@ -1,9 +1,15 @@
 //! Tells the log what was given up: at most one line for each reason in ten seconds.
 
-use super::ledger::{LedgerRow, Reason};
+use super::{
+    ledger::{LedgerRow, Reason},
+    outlet::unharmed,
+};
 use std::time::{Duration, Instant};
 
 const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// Each reason, and what was rejected, and what may have been lost.
+const KINDS: usize = Reason::ALL.len() + 2;
 
 /// To add all up is cheap, but nothing to do each time that the worker looks around.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -12,7 +18,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Losses {
     looked: Option<Instant>,
     /// By reason: how many have been told, and when that was.
-    told: [(u64, Option<Instant>); Reason::ALL.len()],
+    told: [(u64, Option<Instant>); KINDS],
 }
 
 impl Losses {
@@ -23,10 +29,18 @@ impl Losses {
         }
         self.looked = Some(now);
         let rows = rows();
-        for reason in Reason::ALL {
-            let lost = |row: &LedgerRow| row.dropped_for(reason);
-            let all: u64 = rows.iter().map(lost).sum();
-            let (told, at) = &mut self.told[reason as usize];
+        type Count = Box<dyn Fn(&LedgerRow) -> u64>;
+        let dropped = Reason::ALL.map(|reason| {
+            let count: Count = Box::new(move |row| row.dropped_for(reason));
+            (reason.as_str(), count)
+        });
+        let others: [(&str, Count); 2] = [
+            ("rejected", Box::new(LedgerRow::rejected)),
+            ("ambiguous", Box::new(LedgerRow::ambiguous)),
+        ];
+        let kinds = dropped.into_iter().chain(others);
+        for ((reason, lost), (told, at)) in kinds.zip(&mut self.told) {
+            let all: u64 = rows.iter().map(&lost).sum();
             let is_due = at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN_AFTER);
             if all <= *told || !is_due {
                 continue;
@@ -39,11 +53,13 @@ impl Losses {
                 .map(LedgerRow::destination)
                 .collect();
             destinations.dedup();
-            let (destinations, reason) = (destinations.join(", "), reason.as_str());
-            tracing::warn!(
-                target: "orderscope::delivery",
-                reason, records, destinations, "telemetry was lost"
-            );
+            let destinations = destinations.join(", ");
+            unharmed(|| {
+                tracing::warn!(
+                    target: "orderscope::delivery",
+                    reason, records, destinations, "telemetry was lost"
+                );
+            });
         }
     }
 }

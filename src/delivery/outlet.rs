@@ -5,6 +5,8 @@ mod attempts;
 mod batches;
 mod pushes;
 
+pub(super) use attempts::unharmed;
+
 use super::{
     Encode, Entry, Push, Transport,
     custody::{Bounds, Custody},
@@ -37,10 +39,10 @@ pub(crate) struct Parts {
     pub(crate) endpoints: [usize; Signal::ALL.len()],
     pub(crate) encode: Arc<dyn Encode>,
     pub(crate) transport: Arc<dyn Transport>,
-    /// `None`: metrics do not go there.
-    pub(crate) push: Option<Box<dyn Push>>,
+    /// Not asked where metrics do not go there.
+    pub(crate) push: Box<dyn Push>,
     pub(crate) push_interval: Duration,
-    /// Of one push, all its requests included.
+    /// Of one request of a push.
     pub(crate) push_timeout: Duration,
     pub(crate) bounds: Bounds,
     /// Time of each request.
@@ -58,7 +60,7 @@ pub(crate) struct Outlet {
     flushed: [watch::Sender<u64>; Signal::ALL.len()],
     encode: Arc<dyn Encode>,
     transport: Arc<dyn Transport>,
-    push: Mutex<Option<Box<dyn Push>>>,
+    push: Mutex<Box<dyn Push>>,
     push_interval: Duration,
     push_timeout: Duration,
     duration: Arc<Histogram>,
@@ -188,11 +190,11 @@ impl Outlet {
 
 /// How much an endpoint is waited for once shutdown has begun.
 #[derive(Debug, Default)]
-struct Ending {
+struct Patience {
     failures: u32,
 }
 
-impl Ending {
+impl Patience {
     fn failed(&mut self, is_last: bool) {
         self.failures += u32::from(is_last);
     }

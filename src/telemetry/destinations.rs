@@ -3,7 +3,7 @@
 use super::environment;
 use crate::{
     clock::Clock,
-    delivery::{Batching, Bounds, Delivery, Handoff, Outlet, Parts, Push, Stage},
+    delivery::{Batching, Bounds, Delivery, Handoff, Outlet, Parts, Stage},
     error::Error,
     export::{
         Connection, Destination, Signal,
@@ -68,27 +68,27 @@ impl Connected {
             delay: given.delay,
             timeout: given.timeout,
         };
+        // A manual clock that stands still does not hold delivery up.
+        let delays = Clock::system();
         let outlets = self.each.into_iter().map(|(destination, connection)| {
             let Connection {
                 signals,
                 endpoints,
                 transport,
             } = connection;
-            let push = || -> Box<dyn Push> {
-                Box::new(MetricsPush::new(
-                    &pipeline.registry,
-                    resource,
-                    pipeline.clock.clone(),
-                    &started,
-                    destination.metrics_temporality(),
-                ))
-            };
+            let push = MetricsPush::new(
+                &pipeline.registry,
+                resource,
+                pipeline.clock.clone(),
+                &started,
+                destination.metrics_temporality(),
+            );
             let parts = Parts {
                 name: destination.name().to_owned(),
                 encode: Arc::new(Encoder::new(resource)),
                 endpoints,
                 transport,
-                push: signals.contains(&Signal::Metrics).then(push),
+                push: Box::new(push),
                 push_interval,
                 push_timeout: environment.pushes.timeout,
                 bounds: Bounds {
@@ -99,13 +99,14 @@ impl Connected {
                 duration: pipeline.export_duration(destination.name()),
                 signals,
             };
-            Outlet::new(parts, pipeline.clock.clone())
+            Outlet::new(parts, delays.clone())
         });
         let delivery = Arc::new(Delivery::new(
             &pipeline.handoff,
             outlets.collect(),
             stages,
             pipeline.clock.clone(),
+            delays,
             pipeline.settings.record_limits,
         ));
         let intake = Arc::clone(&delivery);

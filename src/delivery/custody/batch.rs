@@ -1,14 +1,12 @@
 //! Encoded records that go in one request.
 
+use super::inquest::Inquest;
 use crate::{
     delivery::ledger::Reason,
     records::{Priority, Signal},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
-use std::{mem, sync::OnceLock, time::Instant};
+use std::{mem, time::Instant};
 
 /// What a record takes beside its bytes.
 const END: usize = mem::size_of::<usize>();
@@ -22,6 +20,8 @@ pub(crate) struct Batch {
     /// When it was first sent.
     pub(super) tried: Option<Instant>,
     inquest: Option<Arc<Inquest>>,
+    /// Its other half was put back behind it.
+    is_first_half: bool,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -34,6 +34,7 @@ impl Batch {
             since,
             tried: None,
             inquest: None,
+            is_first_half: false,
             bytes: Vec::new(),
             ends: Vec::new(),
         }
@@ -102,9 +103,21 @@ impl Batch {
     /// Two halves, or the one record.
     pub(in crate::delivery) fn halved(mut self) -> Result<[Self; 2], Self> {
         match self.cut(self.ends.len() / 2) {
-            Some(second) => Ok([self, second]),
+            Some(mut second) => {
+                (self.is_first_half, second.is_first_half) = (true, false);
+                Ok([self, second])
+            }
             None => Err(self),
         }
+    }
+
+    pub(in crate::delivery) fn is_first_half(&self) -> bool {
+        self.is_first_half
+    }
+
+    /// How many of its records make up so many bytes, one at least.
+    pub(super) fn records_within(&self, payload: usize) -> usize {
+        self.ends.partition_point(|end| *end <= payload).max(1)
     }
 
     pub(in crate::delivery) fn signal(&self) -> Signal {
@@ -116,71 +129,22 @@ impl Batch {
         self.tried.get_or_insert(now);
     }
 
-    /// The destination refused it for what is in it: it is under inquest from here on, a short one
-    /// where nothing was taken before.
-    pub(in crate::delivery) fn was_refused(&mut self, is_denying: bool) -> &Inquest {
-        let records = self.len();
-        let begin = || Arc::new(Inquest::of(records, is_denying));
-        let inquest = self.inquest.get_or_insert_with(begin);
-        inquest.refusals.fetch_add(1, Ordering::Relaxed);
+    /// The destination refused it for what is in it: it is under inquest from here on.
+    pub(in crate::delivery) fn was_refused(&mut self) -> &Inquest {
+        let inquest = self.inquest.get_or_insert_with(Default::default);
+        inquest.refused();
         inquest
     }
 
     /// Why it is not worth a request any more.
     pub(in crate::delivery) fn given_up(&self) -> Option<Reason> {
-        self.inquest.as_ref()?.given_up.get().copied()
+        self.inquest.as_ref()?.given_up()
     }
 
     /// The destination took so many of its records.
     pub(in crate::delivery) fn was_taken(&self, records: u64) {
         if let Some(inquest) = &self.inquest {
-            inquest.taken.fetch_add(records, Ordering::Relaxed);
+            inquest.took(records);
         }
-    }
-}
-
-/// A request was not acceptable, or too large: its halves are sent apart, and theirs, until the bad
-/// records are found. It is shared by the parts.
-#[derive(Debug)]
-pub(in crate::delivery) struct Inquest {
-    /// After so many refusals, and nothing taken, nothing will be: one bad record alone leaves half
-    /// of the request acceptable at the second refusal.
-    patience: u64,
-    refusals: AtomicU64,
-    taken: AtomicU64,
-    given_up: OnceLock<Reason>,
-}
-
-impl Inquest {
-    /// Refusals that the bad records of one request are worth.
-    const MOST: u64 = 64;
-
-    fn of(records: u64, is_denying: bool) -> Self {
-        Self {
-            patience: match is_denying {
-                true => 4,
-                false => 2 * u64::from(records.max(1).ilog2()) + 2,
-            },
-            refusals: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            given_up: OnceLock::new(),
-        }
-    }
-
-    /// Whether the destination seems to take nothing at all.
-    pub(in crate::delivery) fn finds_nothing_good(&self) -> bool {
-        let refusals = self.refusals.load(Ordering::Relaxed);
-        refusals >= self.patience && self.taken.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether it has cost enough.
-    pub(in crate::delivery) fn is_too_long(&self) -> bool {
-        self.refusals.load(Ordering::Relaxed) >= Self::MOST
-    }
-
-    /// The parts that still wait are not sent any more.
-    pub(in crate::delivery) fn give_up(&self, reason: Reason) {
-        // An error: it was given up before.
-        let _ = self.given_up.set(reason);
     }
 }

@@ -1,6 +1,6 @@
 //! What waits, in lanes by priority and signal, within a budget of bytes.
 
-use super::{Batching, Bounds, Due, batch::Batch};
+use super::{Batching, Bounds, Due, batch::Batch, recovery::Recovery};
 use crate::{
     mutation::{self, Mutation},
     records::{Priority, Signal},
@@ -18,49 +18,17 @@ pub(super) const WAITING: [Signal; 2] = [Signal::Traces, Signal::Logs];
 /// is to be told record by record.
 const SMALLEST_REQUEST: usize = 64 * 1024;
 
+/// After this a size that was found too large is tried again.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
 #[derive(Debug)]
 pub(super) struct Lanes {
     /// By priority, then by signal; each in the order of coming.
     waiting: [[VecDeque<Batch>; WAITING.len()]; Priority::ALL.len()],
     /// Of all that waits and of what was taken and not settled.
     bytes: usize,
-    /// Of one request's records, by signal: less once the destination found one too large.
-    most_payload: [usize; WAITING.len()],
+    sizes: [Size; WAITING.len()],
     recoveries: [Option<Recovery>; WAITING.len()],
-}
-
-/// An endpoint has come back after a long time: what is fresh goes first, and what had to wait goes
-/// no faster than that, so that a fleet does not overrun who has just come back.
-#[derive(Clone, Copy, Debug)]
-struct Recovery {
-    since: Instant,
-    /// What came from here on is fresh: the endpoint may have been back already.
-    fresh: Instant,
-    /// Records that came since.
-    arrived: u64,
-    /// Of those that had to wait, what went since.
-    drained: u64,
-}
-
-impl Recovery {
-    /// Records a second that may go though nothing comes.
-    const FLOOR: u64 = 1_000;
-
-    /// How many may have gone by now.
-    fn allowance(&self, now: Instant) -> u64 {
-        let millis = now.saturating_duration_since(self.since).as_millis();
-        let floor = u64::try_from(millis)
-            .unwrap_or(u64::MAX)
-            .saturating_mul(Self::FLOOR)
-            / 1_000;
-        self.arrived.max(floor)
-    }
-
-    /// How long until the next batch may go at the latest. The first goes at once.
-    fn wait(&self, now: Instant) -> Duration {
-        let missing = self.drained.saturating_sub(self.allowance(now));
-        Duration::from_millis((missing * 1_000).div_ceil(Self::FLOOR))
-    }
 }
 
 /// How long until a batch is to go though it is not full.
@@ -80,12 +48,22 @@ fn ripens_in(
     })
 }
 
+/// How large the records of a request may be: less once the destination found one too large.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    most: usize,
+    learnt: Option<Instant>,
+}
+
 impl Lanes {
     pub(super) fn new(bounds: &Bounds) -> Self {
         Self {
             waiting: Default::default(),
             bytes: 0,
-            most_payload: [bounds.batch_bytes; WAITING.len()],
+            sizes: [Size {
+                most: bounds.batch_bytes,
+                learnt: None,
+            }; WAITING.len()],
             recoveries: Default::default(),
         }
     }
@@ -124,6 +102,7 @@ impl Lanes {
         self.bytes += more;
         let at = signal as usize;
         let most_records = bounds.batching[at].records;
+        let most_payload = self.most_payload(signal, now, bounds);
         let fresh = self.recoveries[at].as_mut().map(|recovery| {
             recovery.arrived += 1;
             recovery.fresh
@@ -133,7 +112,7 @@ impl Lanes {
             last.is_open()
                 && fresh.is_none_or(|fresh| last.since >= fresh)
                 && last.len() < most_records as u64
-                && last.payload() + record.len() <= self.most_payload[at]
+                && last.payload() + record.len() <= most_payload
         });
         if !has_room {
             if let Some(last) = lane.back_mut() {
@@ -174,18 +153,23 @@ impl Lanes {
         Some(batch)
     }
 
-    /// The most urgent batch of a signal that is due.
+    /// The most urgent batch of a signal that is due, `most` of its records.
     pub(super) fn take(
         &mut self,
         signal: Signal,
         now: Instant,
         due: Due,
+        most: usize,
         bounds: &Bounds,
     ) -> Option<Batch> {
         let (lane, index) = self.next(signal, now, due, bounds)?;
         let at = signal as usize;
+        let most = most.min(self.most_records(signal, now, bounds, lane, index));
         let mut batch = self.waiting[lane][at].remove(index)?;
         batch.seal();
+        if let Some(rest) = batch.cut(most) {
+            self.waiting[lane][at].insert(index, rest);
+        }
         if let Some(mut recovery) = self.recoveries[at] {
             if batch.since < recovery.fresh {
                 recovery.drained += batch.len();
@@ -197,6 +181,20 @@ impl Lanes {
             self.recoveries[at] = has_more.then_some(recovery);
         }
         Some(batch)
+    }
+
+    /// Of a batch that was put together before a smaller size was learnt.
+    fn most_records(
+        &mut self,
+        signal: Signal,
+        now: Instant,
+        bounds: &Bounds,
+        lane: usize,
+        index: usize,
+    ) -> usize {
+        let most_payload = self.most_payload(signal, now, bounds);
+        let batch = self.waiting[lane][signal as usize].get(index);
+        batch.map_or(usize::MAX, |batch| batch.records_within(most_payload))
     }
 
     /// Where that batch is.
@@ -258,17 +256,43 @@ impl Lanes {
         waits.flatten().min()
     }
 
-    /// Puts back what was not taken, before all that came after it.
-    pub(super) fn put_back(&mut self, batch: Batch) {
-        let lane = &mut self.waiting[batch.priority as usize][batch.signal as usize];
-        let at = lane.partition_point(|other| other.since < batch.since);
-        lane.insert(at, batch);
+    /// Puts back what was not taken, before all that came after it; behind the first of them where
+    /// that is to be asked about before.
+    pub(super) fn put_back(&mut self, batch: Batch, is_behind_one: bool) {
+        let at = batch.signal as usize;
+        if let Some(recovery) = &mut self.recoveries[at]
+            && batch.since < recovery.fresh
+        {
+            recovery.drained = recovery.drained.saturating_sub(batch.len());
+        }
+        let lane = &mut self.waiting[batch.priority as usize][at];
+        let first = lane.partition_point(|other| other.since < batch.since);
+        let index = (first + usize::from(is_behind_one)).min(lane.len());
+        lane.insert(index, batch);
     }
 
     /// The destination found so much too large.
-    pub(super) fn make_smaller(&mut self, signal: Signal, payload: usize) {
-        let most = &mut self.most_payload[signal as usize];
-        *most = (*most).min((payload / 2).max(SMALLEST_REQUEST));
+    pub(super) fn make_smaller(&mut self, signal: Signal, payload: usize, now: Instant) {
+        let size = &mut self.sizes[signal as usize];
+        let most = size.most.min((payload / 2).max(SMALLEST_REQUEST));
+        *size = Size {
+            most,
+            learnt: Some(now),
+        };
+    }
+
+    /// Of one request's records. What was learnt is forgotten after a while: a limit may have been
+    /// raised.
+    fn most_payload(&mut self, signal: Signal, now: Instant, bounds: &Bounds) -> usize {
+        let size = &mut self.sizes[signal as usize];
+        let age = size.learnt.map(|at| now.saturating_duration_since(at));
+        if age.is_some_and(|age| age >= FORGOTTEN_AFTER) {
+            *size = Size {
+                most: bounds.batch_bytes,
+                learnt: None,
+            };
+        }
+        size.most
     }
 
     /// The endpoint of a signal has come back after a long time.
@@ -282,46 +306,30 @@ impl Lanes {
                     last.since = last.since.max(last_failure);
                 }
             }
-            *recovery = Some(Recovery {
-                since: now,
-                fresh: last_failure,
-                arrived: 0,
-                drained: 0,
-            });
+            *recovery = Some(Recovery::new(last_failure, now));
         }
     }
 
-    /// Those of a signal that were first sent before `tried_before`.
-    pub(super) fn expired(&mut self, signal: Signal, tried_before: Instant) -> Vec<Batch> {
-        let mut expired = Vec::new();
+    /// Takes those of a signal out that are not to be sent any more.
+    pub(super) fn remove(
+        &mut self,
+        signal: Signal,
+        is_over: impl Fn(&Batch) -> bool,
+    ) -> Vec<Batch> {
+        let mut removed = Vec::new();
         for lanes in &mut self.waiting {
             let lane = &mut lanes[signal as usize];
-            // What was tried is at the front.
-            while let Some(front) = lane.front()
-                && front.tried.is_some_and(|tried| tried < tried_before)
-            {
-                expired.extend(lane.pop_front());
+            if lane.iter().any(&is_over) {
+                let (over, left): (VecDeque<_>, _) = mem::take(lane)
+                    .into_iter()
+                    .partition(|batch| is_over(batch));
+                *lane = left;
+                removed.extend(over);
             }
         }
-        let bytes = expired.iter().map(Batch::bytes).sum();
+        let bytes = removed.iter().map(Batch::bytes).sum();
         self.free(bytes);
-        expired
-    }
-
-    /// The parts of a signal that are not worth a request any more.
-    pub(super) fn given_up(&mut self, signal: Signal) -> Vec<Batch> {
-        let mut given_up = Vec::new();
-        for lanes in &mut self.waiting {
-            let lane = &mut lanes[signal as usize];
-            let (lost, left) = mem::take(lane)
-                .into_iter()
-                .partition(|batch| batch.given_up().is_some());
-            *lane = left;
-            given_up.extend::<VecDeque<_>>(lost);
-        }
-        let bytes = given_up.iter().map(Batch::bytes).sum();
-        self.free(bytes);
-        given_up
+        removed
     }
 
     /// All that waits of these signals.

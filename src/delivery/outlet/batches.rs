@@ -1,6 +1,6 @@
 //! Spans and log records: batch after batch, as long as the endpoint admits them.
 
-use super::{Ending, Orders, Outlet, after};
+use super::{Orders, Outlet, Patience, after, attempts::Unsent};
 use crate::{
     delivery::{
         Answer,
@@ -25,7 +25,7 @@ impl Outlet {
         let mut told = self.last_flush(signal);
         // A flush that has begun, and when: what comes later is not its own.
         let mut flush: Option<(u64, Instant)> = None;
-        let mut ending = Ending::default();
+        let mut patience = Patience::default();
         loop {
             let wanted = *orders.emptied.borrow_and_update();
             let is_last = *orders.is_last.borrow_and_update();
@@ -61,14 +61,14 @@ impl Outlet {
                         if let Some(batch) = self.custody.take(signal, now, due, most)
                             && !self.deliver(batch).await
                         {
-                            ending.failed(is_last);
+                            patience.failed(is_last);
                         }
                         continue;
                     }
                     Admission::After(pause) => Some(pause),
                     Admission::AfterProbe => None,
                 };
-                if ending.is_over(is_last, pause) {
+                if patience.is_over(is_last, pause) {
                     self.custody.abandon(signal);
                     continue;
                 }
@@ -93,54 +93,68 @@ impl Outlet {
             settle(Fate::Dropped(Reason::ExporterPanic));
             return true;
         };
-        let is_denying = self.endpoint(signal).is_denying();
-        let reconsider = |answer| judged(answer, &mut batch, is_denying);
-        let Some(answer) = self.attempt(signal, body.into(), reconsider).await else {
-            return true;
+        let endpoint = self.endpoint(signal);
+        let reconsider = |answer| judged(answer, &mut batch, endpoint.is_denying());
+        let answer = match self.attempt(signal, body.into(), reconsider).await {
+            Ok(answer) => answer,
+            Err(Unsent::NotAdmitted) => {
+                self.custody.put_back(signal, Some(batch));
+                return true;
+            }
+            Err(Unsent::Closed) => return true,
+            Err(Unsent::Panicked) => {
+                settle(Fate::Dropped(Reason::ExporterPanic));
+                return true;
+            }
         };
         let given_up = batch.given_up();
         if let Some(reason) = given_up {
             self.custody.give_up(signal, reason);
         }
+        let was_first = batch.is_first_half();
         match answer {
             Answer::Accepted { rejected, .. } if repeats(rejected > 0) => {
-                self.custody.put_back(signal, [batch]);
+                self.custody.put_back(signal, Some(batch));
             }
             Answer::Accepted { rejected, .. } => {
                 batch.was_taken(records.saturating_sub(rejected));
                 settle(Fate::Taken { rejected });
             }
             Answer::Malformed { .. } => match batch.halved() {
-                Ok(halves) if given_up.is_none() => self.custody.put_back(signal, halves),
+                Ok(halves) if given_up.is_none() => {
+                    self.custody.put_back_halves(signal, halves, was_first);
+                }
                 _ => settle(Fate::Dropped(Reason::NonRetryable)),
             },
             Answer::TooLarge { .. } => {
                 let payload = batch.payload();
                 match batch.halved() {
-                    Ok(halves) => self.custody.put_back_smaller(signal, payload, halves),
+                    Ok(halves) => {
+                        let now = self.clock.now();
+                        self.custody.make_smaller(signal, payload, now);
+                        self.custody.put_back_halves(signal, halves, was_first);
+                    }
                     Err(_) => settle(Fate::Dropped(Reason::TooLarge)),
                 }
             }
             Answer::Denied { .. } if mutation::is_on(Mutation::DenialsRetried) => {
-                self.custody.put_back(signal, [batch]);
+                self.custody.put_back(signal, Some(batch));
             }
             Answer::Refused { .. } | Answer::Denied { .. } => {
-                settle(Fate::Dropped(
-                    batch.given_up().unwrap_or(Reason::NonRetryable),
-                ));
+                settle(Fate::Dropped(given_up.unwrap_or(Reason::NonRetryable)));
             }
             Answer::Unanswered { .. } if mutation::is_on(Mutation::UnansweredSentAgain) => {
-                self.custody.put_back(signal, [batch]);
+                self.custody.put_back(signal, Some(batch));
             }
             Answer::Unanswered { .. } => settle(Fate::Ambiguous),
             Answer::Unreachable { .. } => {
                 // Nobody has seen it: its time has not begun.
-                self.custody.put_back(signal, [batch]);
+                self.custody.put_back(signal, Some(batch));
                 return false;
             }
             Answer::Unavailable { .. } => {
                 batch.was_tried(self.clock.now());
-                self.custody.put_back(signal, [batch]);
+                self.custody.put_back(signal, Some(batch));
                 return false;
             }
         }
@@ -156,8 +170,9 @@ fn judged(answer: Answer, batch: &mut Batch, is_denying: bool) -> Answer {
         Answer::TooLarge { reason } => (Reason::TooLarge, reason),
         other => return other,
     };
-    let inquest = batch.was_refused(is_denying);
-    if inquest.finds_nothing_good() {
+    let inquest = batch.was_refused();
+    // A limit of size has nothing to do with what was denied before.
+    if inquest.finds_nothing_good(is_denying && reason == Reason::NonRetryable) {
         inquest.give_up(reason);
         return Answer::Denied { reason: text };
     }

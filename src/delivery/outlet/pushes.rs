@@ -1,27 +1,49 @@
-//! Metrics: read when it is time and pushed, each push as one record of the ledger. One that did not
-//! get there waits, and what is read meanwhile goes with it.
+//! Metrics: read when it is time and pushed, request after request, each push as one record of the
+//! ledger. One that did not get through waits, and goes on where it stopped.
 
-use super::{Ending, Orders, Outlet, after};
+use super::{Orders, Outlet, Patience, after, attempts::Unsent};
 use crate::{
     delivery::{Answer, Conclusion, Push, breaker::Admission, custody::Fate, ledger::Reason},
     records::Signal,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{MutexGuard, PoisonError},
+    sync::PoisonError,
 };
 
-/// How often a push is cut smaller before it is given up.
-const CUTS: u32 = 16;
+/// How a push has gone so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// What was the worst that its requests met with.
+    worst: Option<Fate>,
+    /// How often it was cut smaller.
+    cuts: u32,
+}
 
-/// What came of a push.
+impl Progress {
+    /// After so many the push is given up: even a point alone is too large.
+    const MOST_CUTS: u32 = 64;
+
+    fn met(&mut self, fate: Fate) {
+        let weight = |fate: &Fate| match fate {
+            Fate::Taken { .. } => 0,
+            Fate::Ambiguous => 1,
+            Fate::Dropped(_) => 2,
+        };
+        let worst = self.worst.get_or_insert(fate);
+        if weight(&fate) > weight(worst) {
+            *worst = fate;
+        }
+    }
+}
+
+/// Whether a push is through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pushed {
-    Settled,
-    /// It waits: the endpoint is away.
-    Owed,
-    /// It waits: smaller requests are to say it.
-    TooLarge,
+    Through,
+    Waits,
+    /// Shutdown is over.
+    Closed,
 }
 
 impl Outlet {
@@ -30,48 +52,44 @@ impl Outlet {
         let endpoint = self.endpoint(signal);
         let mut told = self.last_flush(signal);
         let mut last_push = self.clock.now();
-        // Of the push that waits: whether there is one, and how often it was cut smaller.
-        let (mut is_owed, mut cuts) = (false, 0);
-        let mut ending = Ending::default();
-        loop {
+        // Of the push that waits.
+        let mut owed: Option<Progress> = None;
+        let mut patience = Patience::default();
+        while !self.custody.is_closed() {
             let wanted = *orders.emptied.borrow_and_update();
             let is_last = *orders.is_last.borrow_and_update();
             let mut attempts = endpoint.attempts();
             let now = self.clock.now();
             let waited = now.saturating_duration_since(last_push);
             let left = self.push_interval.saturating_sub(waited);
-            let pause = if is_last || wanted > told || is_owed || left.is_zero() {
+            let is_asked_for = is_last || wanted > told;
+            let pause = if is_asked_for || owed.is_some() || left.is_zero() {
                 let pause = match endpoint.admit(now) {
                     Admission::Go | Admission::Probe => {
-                        last_push = now;
-                        let was_owed = is_owed;
-                        let pushed = self.push().await;
-                        is_owed = pushed != Pushed::Settled;
-                        match pushed {
-                            // That was what had been read earlier; what came since is to follow.
-                            Pushed::Settled if was_owed => cuts = 0,
-                            Pushed::Settled => {
+                        let was_owed = owed.is_some();
+                        let begins = !was_owed || left.is_zero();
+                        if begins {
+                            last_push = now;
+                        }
+                        match self.push(begins, &mut owed).await {
+                            Pushed::Closed => return,
+                            Pushed::Waits => patience.failed(is_last),
+                            // That was read earlier; what came since is to follow.
+                            Pushed::Through if was_owed && is_asked_for => {}
+                            Pushed::Through => {
                                 told = wanted;
                                 self.end_flush(signal, told);
                                 if is_last {
                                     return;
                                 }
                             }
-                            Pushed::TooLarge if cuts >= CUTS => {
-                                self.custody.take_push();
-                                let fate = Fate::Dropped(Reason::TooLarge);
-                                self.custody.settle(signal, fate);
-                                (is_owed, cuts) = (false, 0);
-                            }
-                            Pushed::TooLarge => cuts += 1,
-                            Pushed::Owed => ending.failed(is_last),
                         }
                         continue;
                     }
                     Admission::After(pause) => Some(pause),
                     Admission::AfterProbe => None,
                 };
-                if ending.is_over(is_last, pause) {
+                if patience.is_over(is_last, pause) {
                     self.custody.abandon(signal);
                     return;
                 }
@@ -88,72 +106,88 @@ impl Outlet {
         }
     }
 
-    /// Reads all metrics and sends them.
-    async fn push(&self) -> Pushed {
+    /// Sends what is owed, or all metrics as they are now, as long as the endpoint takes them.
+    async fn push(&self, begins: bool, owed: &mut Option<Progress>) -> Pushed {
         let signal = Signal::Metrics;
-        let most_bytes = self.custody.batch_bytes();
-        let read = || self.pushes().as_mut().map(|push| push.requests(most_bytes));
-        let bodies = match catch_unwind(AssertUnwindSafe(read)) {
-            Ok(bodies) => bodies.unwrap_or_default(),
-            Err(_) => {
-                self.custody.take_push();
-                let fate = Fate::Dropped(Reason::ExporterPanic);
-                self.custody.settle(signal, fate);
-                return Pushed::Settled;
+        let was_owed = owed.is_some();
+        let mut progress = owed.take().unwrap_or_default();
+        let first = match begins {
+            true => {
+                progress.cuts = 0;
+                self.ask(Push::begin).and_then(|()| self.next_request())
             }
+            false => self.next_request(),
         };
-        if bodies.is_empty() {
-            return Pushed::Settled;
+        if !was_owed && matches!(first, Ok(None)) {
+            // There is nothing to say.
+            return Pushed::Through;
         }
         self.custody.take_push();
-        let began = self.clock.now();
-        let mut conclusions = vec![Conclusion::NotDelivered; bodies.len()];
-        for (body, conclusion) in bodies.into_iter().zip(&mut conclusions) {
-            if self.clock.now().saturating_duration_since(began) >= self.push_timeout {
-                break;
-            }
-            let Some(answer) = self.attempt(signal, body.into(), |answer| answer).await else {
-                // Perhaps taken, as far as can be told.
-                *conclusion = Conclusion::Ambiguous;
-                break;
-            };
-            *conclusion = match answer {
-                Answer::Accepted { .. } => Conclusion::Delivered,
-                Answer::TooLarge { .. } => Conclusion::TooLarge,
-                Answer::Malformed { .. } | Answer::Refused { .. } => Conclusion::Refused,
-                Answer::Unanswered { .. } => Conclusion::Ambiguous,
-                Answer::Denied { .. } | Answer::Unreachable { .. } | Answer::Unavailable { .. } => {
+        let mut next = first;
+        loop {
+            let body = match next {
+                Ok(Some(body)) => body,
+                Ok(None) => break,
+                Err(Panicked) => {
+                    progress.met(Fate::Dropped(Reason::ExporterPanic));
                     break;
                 }
             };
-        }
-        let conclude = || {
-            if let Some(push) = self.pushes().as_mut() {
-                push.concluded(&conclusions);
-            }
-        };
-        // An error: a bug of ours, which the next push may not share.
-        let _ = catch_unwind(AssertUnwindSafe(conclude));
-        let has = |conclusion| conclusions.contains(&conclusion);
-        // Of its parts the worst counts; of data points that were rejected the answer tells.
-        let fate = if has(Conclusion::NotDelivered) || has(Conclusion::TooLarge) {
-            self.custody.put_back(signal, []);
-            return match has(Conclusion::NotDelivered) {
-                true => Pushed::Owed,
-                false => Pushed::TooLarge,
+            let answer = self.attempt(signal, body.into(), |answer| answer).await;
+            let (conclusion, fate) = match answer {
+                Ok(Answer::Accepted { rejected, .. }) => {
+                    // Points, of which the ledger knows nothing: the push as a whole is one record.
+                    let rejected = u64::from(rejected > 0);
+                    (Conclusion::Delivered, Fate::Taken { rejected })
+                }
+                Ok(Answer::Malformed { .. } | Answer::Refused { .. }) => {
+                    (Conclusion::Refused, Fate::Dropped(Reason::NonRetryable))
+                }
+                Ok(Answer::Unanswered { .. }) => (Conclusion::Ambiguous, Fate::Ambiguous),
+                Err(Unsent::Panicked) => {
+                    (Conclusion::Ambiguous, Fate::Dropped(Reason::ExporterPanic))
+                }
+                Ok(Answer::TooLarge { .. }) if progress.cuts < Progress::MOST_CUTS => {
+                    progress.cuts += 1;
+                    (Conclusion::TooLarge, Fate::Taken { rejected: 0 })
+                }
+                Ok(Answer::TooLarge { .. }) => {
+                    (Conclusion::Refused, Fate::Dropped(Reason::TooLarge))
+                }
+                Err(Unsent::Closed) => return Pushed::Closed,
+                Ok(
+                    Answer::Denied { .. } | Answer::Unreachable { .. } | Answer::Unavailable { .. },
+                )
+                | Err(Unsent::NotAdmitted) => {
+                    self.custody.put_back(signal, None);
+                    *owed = Some(progress);
+                    return Pushed::Waits;
+                }
             };
-        } else if has(Conclusion::Refused) {
-            Fate::Dropped(Reason::NonRetryable)
-        } else if has(Conclusion::Ambiguous) {
-            Fate::Ambiguous
-        } else {
-            Fate::Taken { rejected: 0 }
-        };
+            progress.met(fate);
+            let concluded = self.ask(|push| push.concluded(conclusion));
+            if concluded.is_ok_and(|is_lost| is_lost) {
+                progress.met(Fate::Dropped(Reason::TooLarge));
+            }
+            next = self.next_request();
+        }
+        let nothing_lost = Fate::Taken { rejected: 0 };
+        let fate = progress.worst.unwrap_or(nothing_lost);
         self.custody.settle(signal, fate);
-        Pushed::Settled
+        Pushed::Through
     }
 
-    fn pushes(&self) -> MutexGuard<'_, Option<Box<dyn Push>>> {
-        self.push.lock().unwrap_or_else(PoisonError::into_inner)
+    fn next_request(&self) -> Result<Option<Vec<u8>>, Panicked> {
+        let most_bytes = self.custody.batch_bytes();
+        self.ask(|push| push.request(most_bytes))
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&mut dyn Push) -> T) -> Result<T, Panicked> {
+        let mut push = self.push.lock().unwrap_or_else(PoisonError::into_inner);
+        catch_unwind(AssertUnwindSafe(|| ask(&mut **push))).map_err(|_| Panicked)
     }
 }
+
+/// What reads or encodes the metrics panicked: that is not gone on with.
+#[derive(Debug)]
+struct Panicked;

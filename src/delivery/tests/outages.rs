@@ -139,6 +139,34 @@ async fn a_record_is_given_up_five_minutes_after_its_first_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_tried_is_given_up_in_time_though_older_records_wait() {
+    let backend = Backend::that(|asked| match asked.at < Duration::from_secs(100) {
+        true => away(),
+        false => busy(None),
+    });
+    let bounds = Bounds {
+        bytes: 50_000 * RECORD_BYTES,
+        ..of_records(10)
+    };
+    let world = World::with(&[&backend], bounds);
+    for n in 0..1_000 {
+        world.offer(Kind::Line, [n]);
+        after(1.0).await;
+    }
+    let asked = backend.asked();
+    for n in 0..1_000 {
+        let mut of_it = asked
+            .iter()
+            .filter(|asked| asked.ids.contains(&n) && asked.at >= Duration::from_secs(100));
+        if let Some(first) = of_it.next() {
+            let last = of_it.next_back().map_or(first.at, |asked| asked.at);
+            let tried = last - first.at;
+            assert!(tried <= Duration::from_secs(331), "{n}: {tried:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_denies_is_asked_rarely_and_loses_what_it_was_asked_with_alone() {
     let backend = Backend::that(|asked| match asked.at > Duration::from_secs(3_600) {
         true => TAKEN,

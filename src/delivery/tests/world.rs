@@ -3,8 +3,8 @@
 use crate::{
     clock::Clock,
     delivery::{
-        Answer, Batching, Bounds, Delivery, Encode, Entry, Handoff, LedgerRow, Outlet, Parts,
-        Sending, Transport,
+        Answer, Batching, Bounds, Conclusion, Delivery, Encode, Entry, Handoff, LedgerRow, Outlet,
+        Parts, Push, Sending, Transport,
     },
     ids::{SpanContext, SpanId, TraceId},
     metrics::{self, Descriptor, Registry, Unit},
@@ -87,6 +87,21 @@ impl Encode for Ids {
 
     fn request(&self, _: Signal, records: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
         records.flatten().copied().collect()
+    }
+}
+
+/// No metrics.
+struct Nothing;
+
+impl Push for Nothing {
+    fn begin(&mut self) {}
+
+    fn request(&mut self, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn concluded(&mut self, _: Conclusion) -> bool {
+        false
     }
 }
 
@@ -245,28 +260,42 @@ impl World {
     }
 
     pub(super) fn with(backends: &[&Backend], bounds: Bounds) -> Self {
-        Self::built(backends, bounds, [0; 3])
+        Self::built(backends, bounds, [0; 3], None)
+    }
+
+    /// With metrics, every minute.
+    pub(super) fn pushing(backend: &Backend, push: impl Push) -> Self {
+        Self::built(&[backend], Bounds::default(), [0; 3], Some(Box::new(push)))
     }
 
     /// Signals of one number go to one endpoint.
     pub(super) fn with_endpoints(backend: &Backend, endpoints: [usize; 3]) -> Self {
-        Self::built(&[backend], Bounds::default(), endpoints)
+        Self::built(&[backend], Bounds::default(), endpoints, None)
     }
 
-    fn built(backends: &[&Backend], bounds: Bounds, endpoints: [usize; 3]) -> Self {
+    fn built(
+        backends: &[&Backend],
+        bounds: Bounds,
+        endpoints: [usize; 3],
+        push: Option<Box<dyn Push>>,
+    ) -> Self {
         let clock = Clock::simulated();
-        let signals = [Signal::Traces, Signal::Logs];
+        let mut signals = vec![Signal::Traces, Signal::Logs];
+        if push.is_some() {
+            signals.push(Signal::Metrics);
+        }
+        let mut push = push;
         let handoff: &'static Handoff = Box::leak(Box::new(Handoff::new(16 << 20, &signals)));
         let registry = Registry::new(metrics::Limits::default(), clock.clone());
         const DURATION: Descriptor = Descriptor::histogram("duration", Unit::SECONDS, "Time.");
         let outlets = backends.iter().enumerate().map(|(number, backend)| {
             let parts = Parts {
                 name: format!("backend {number}"),
-                signals: signals.to_vec(),
+                signals: signals.clone(),
                 endpoints,
                 encode: Arc::new(Ids),
                 transport: Arc::new((*backend).clone()),
-                push: None,
+                push: push.take().unwrap_or_else(|| Box::new(Nothing)),
                 push_interval: Duration::from_secs(60),
                 push_timeout: Duration::from_secs(30),
                 bounds,
@@ -279,6 +308,7 @@ impl World {
             handoff,
             outlets.collect(),
             Vec::new(),
+            clock.clone(),
             clock.clone(),
             limits,
         );

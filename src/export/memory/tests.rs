@@ -157,11 +157,10 @@ fn metrics_are_received_as_they_were_pushed() {
     let delta = Temporality::Delta;
     let mut push = MetricsPush::new(registry, &resource(), hands.clock(), &anchor, delta);
     let backend = InMemory::new();
-    let _ = send(
-        &backend,
-        Signal::Metrics,
-        push.requests(usize::MAX).remove(0),
-    );
+    let _ = send(&backend, Signal::Metrics, {
+        push.begin();
+        push.request(usize::MAX).unwrap()
+    });
     let metrics = backend.metrics();
     let [placed, wait] = &metrics[..] else {
         panic!("{metrics:?}");

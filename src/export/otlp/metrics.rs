@@ -26,7 +26,7 @@ use crate::{
 };
 use cursor::Cursor;
 use points::{Points, Window};
-use reading::{Fate, Reading};
+use reading::Reading;
 use std::{
     mem,
     sync::Arc,
@@ -59,8 +59,12 @@ fn is_delta(temporality: Temporality, storage: &Storage) -> bool {
 /// After so long without a scraper, which renews the exemplars that it has read, a push does.
 const UNSCRAPED: Duration = Duration::from_secs(120);
 
-/// A receiver that takes no more than this is not believed: pushes would be all resource.
+/// Whole pushes are not divided smaller than this: they would be all resource. What is refused all
+/// the same is halved by itself.
 const LEAST_LIMIT: usize = 64 * 1024;
+
+/// After this a size that was found too large is tried again.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// The metrics of one registry for one destination.
 #[derive(Debug)]
@@ -74,10 +78,10 @@ pub(crate) struct MetricsPush {
     cursor: Cursor,
     /// The epoch of the exemplars, and since when it is known.
     exemplars: (u64, Instant),
-    /// With deltas: what was read, and is not over. Otherwise what was said last.
+    /// What was read, and is still to be said.
     reading: Reading,
-    /// No request is larger: the receiver has said that it takes less than was asked for.
-    limit: usize,
+    /// No request is larger, since the receiver said that it takes less; and when that was.
+    limit: Option<(usize, Instant)>,
     points: Points,
 }
 
@@ -100,7 +104,7 @@ impl MetricsPush {
             exemplars: (registry.exemplar_epoch(), clock.now()),
             clock,
             reading: Reading::default(),
-            limit: usize::MAX,
+            limit: None,
             points: Points::default(),
         }
     }
@@ -179,33 +183,33 @@ impl MetricsPush {
 }
 
 impl Push for MetricsPush {
-    fn requests(&mut self, most_bytes: usize) -> Vec<Vec<u8>> {
-        let is_frozen = self.has_deltas() && self.reading.parts() > 0;
+    fn begin(&mut self) {
+        let is_frozen = self.has_deltas() && !self.reading.is_over();
         if !is_frozen {
             self.read();
             self.renew_unscraped_exemplars();
         }
-        self.reading
-            .divide(&self.encoder, most_bytes.min(self.limit));
-        self.reading.requests(&self.encoder)
     }
 
-    fn concluded(&mut self, conclusions: &[Conclusion]) {
-        for (part, conclusion) in conclusions.iter().enumerate().take(self.reading.parts()) {
-            if *conclusion == Conclusion::TooLarge {
-                let half = self.reading.request_length(&self.encoder, part) / 2;
-                self.limit = self.limit.min(half.max(LEAST_LIMIT));
-            }
-        }
-        if !self.has_deltas() {
-            return;
-        }
-        self.reading.settle(|part| match conclusions.get(part) {
-            Some(Conclusion::Delivered | Conclusion::Refused | Conclusion::Ambiguous) => Fate::Over,
-            Some(Conclusion::TooLarge) => Fate::Halved,
-            // Not asked about: not sent.
-            Some(Conclusion::NotDelivered) | None => Fate::Again,
+    fn request(&mut self, most_bytes: usize) -> Option<Vec<u8>> {
+        let learnt = self.limit.filter(|(_, since)| {
+            let age = self.clock.now().saturating_duration_since(*since);
+            age < FORGOTTEN_AFTER
         });
+        let limit = learnt.map_or(usize::MAX, |(limit, _)| limit);
+        self.reading.divide(&self.encoder, most_bytes.min(limit));
+        self.reading.request(&self.encoder)
+    }
+
+    fn concluded(&mut self, conclusion: Conclusion) -> bool {
+        if conclusion != Conclusion::TooLarge {
+            self.reading.said();
+            return false;
+        }
+        let half = self.reading.request_length(&self.encoder) / 2;
+        let known = self.limit.map_or(usize::MAX, |(limit, _)| limit);
+        self.limit = Some((known.min(half.max(LEAST_LIMIT)), self.clock.now()));
+        !self.reading.halve()
     }
 }
 

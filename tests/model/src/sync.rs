@@ -12,3 +12,7 @@ pub(crate) mod atomic {
 
 /// Each look is a branch of the model.
 pub(crate) const LOOKS: usize = 1;
+
+pub(crate) fn rest() {
+    yield_now();
+}

@@ -42,9 +42,9 @@ impl Reading {
         self.parts.clear();
     }
 
-    /// How much of it there is to say.
-    pub(super) fn parts(&self) -> usize {
-        self.parts.len()
+    /// Whether all of it has been said.
+    pub(super) fn is_over(&self) -> bool {
+        self.parts.is_empty()
     }
 
     /// Appends a metric: its own fields, and its points with what follows them in `field`. All of it
@@ -98,41 +98,43 @@ impl Reading {
         }
     }
 
-    /// Each part as a request. They are the same as long as nothing is divided.
-    pub(super) fn requests(&self, encoder: &Encoder) -> Vec<Vec<u8>> {
-        let request = |part: &Part| {
-            let records: Vec<_> = part.iter().map(|piece| self.record(piece)).collect();
-            let mut records = records.iter().map(|record| &**record);
-            encoder.request(Signal::Metrics, &mut records)
-        };
-        self.parts.iter().map(request).collect()
+    /// The first part as a request: the same as long as nothing is divided.
+    pub(super) fn request(&self, encoder: &Encoder) -> Option<Vec<u8>> {
+        let part = self.parts.first()?;
+        let records: Vec<_> = part.iter().map(|piece| self.record(piece)).collect();
+        let mut records = records.iter().map(|record| &**record);
+        Some(encoder.request(Signal::Metrics, &mut records))
     }
 
-    /// The bytes of a part as a request.
-    pub(super) fn request_length(&self, encoder: &Encoder, part: usize) -> usize {
-        let length = self.parts.get(part).map(|part| self.length(part));
+    /// Its bytes.
+    pub(super) fn request_length(&self, encoder: &Encoder) -> usize {
+        let length = self.parts.first().map(|part| self.length(part));
         encoder.request_length(length.unwrap_or_default())
     }
 
-    /// Lets go of each part but for those of which `fate`, asked by their number, says otherwise.
-    pub(super) fn settle(&mut self, fate: impl Fn(usize) -> Fate) {
-        for (number, part) in mem::take(&mut self.parts).into_iter().enumerate() {
-            match fate(number) {
-                Fate::Over => {}
-                Fate::Again => self.parts.push(part),
-                Fate::Halved => {
-                    let half = self.length(&part) / 2;
-                    let halves = self.divided(part, |length| length <= half);
-                    // A point that stands alone cannot be less.
-                    if halves.len() > 1 {
-                        self.parts.extend(halves);
-                    }
-                }
-            }
+    /// The first part is over.
+    pub(super) fn said(&mut self) {
+        if !self.parts.is_empty() {
+            self.parts.remove(0);
         }
         if self.parts.is_empty() {
             self.clear();
         }
+    }
+
+    /// Divides the first part in two. `false`: it is one point, and given up.
+    pub(super) fn halve(&mut self) -> bool {
+        let Some(part) = self.parts.first().cloned() else {
+            return true;
+        };
+        let half = self.length(&part) / 2;
+        let halves = self.divided(part, |length| length <= half);
+        if halves.len() < 2 {
+            self.said();
+            return false;
+        }
+        self.parts.splice(0..1, halves);
+        true
     }
 
     /// Fills one part after another as far as `fits` allows for the length of its records, but with
@@ -243,15 +245,4 @@ impl Spelled {
     fn inner_length(&self, points: &Range<usize>) -> usize {
         points.len() + self.tail().len()
     }
-}
-
-/// What becomes of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is not said again.
-    Over,
-    /// It is said again as it is.
-    Again,
-    /// It is said again in parts of half its size; given up where it cannot be divided.
-    Halved,
 }

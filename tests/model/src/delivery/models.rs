@@ -166,7 +166,7 @@ fn shutdown_and_the_task_that_sends_agree_on_who_counts_what_is_under_way() {
                         match is_taken {
                             true => custody.settle(Signal::Logs, Fate::Taken { rejected: 0 }),
                             false => {
-                                custody.put_back(Signal::Logs, [batch]);
+                                custody.put_back(Signal::Logs, Some(batch));
                                 break;
                             }
                         }

@@ -42,14 +42,13 @@ enum Step {
     Count(usize, u64),
     Wait(usize, u64),
     Observe(u32),
-    /// The bound, and what becomes of the requests; of those beyond, nothing is said.
+    /// The bound, and what becomes of the requests; those beyond are not sent.
     Push(usize, Vec<Conclusion>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let conclusion = prop::sample::select(vec![
         Conclusion::Delivered,
-        Conclusion::NotDelivered,
         Conclusion::TooLarge,
         Conclusion::Refused,
         Conclusion::Ambiguous,
@@ -70,8 +69,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Told {
     totals: Totals,
     until: BTreeMap<Name, u64>,
-    /// The bodies that are to come again as they are, unless they are cut.
-    again: Option<Vec<Vec<u8>>>,
+    /// The request that is to come again as it is, unless it is cut.
+    again: Option<Vec<u8>>,
 }
 
 impl Told {
@@ -81,17 +80,20 @@ impl Told {
         most: usize,
         conclusions: &[Conclusion],
     ) -> Result<usize, TestCaseError> {
-        let bodies = push.requests(most);
-        if let Some(again) = self.again.take()
-            && again.iter().all(|body| body.len() <= most)
-            && !again.is_empty()
-        {
-            prop_assert_eq!(&bodies, &again);
-        }
-        push.concluded(conclusions);
-        let (mut again, mut is_cut) = (Vec::new(), false);
-        for (number, body) in bodies.iter().enumerate() {
-            let metrics = decoded(body);
+        push.begin();
+        let mut said = 0;
+        for conclusion in conclusions {
+            let Some(body) = push.request(most) else {
+                self.again = None;
+                return Ok(said);
+            };
+            said += 1;
+            if let Some(again) = self.again.take()
+                && again.len() <= most
+            {
+                prop_assert_eq!(&body, &again);
+            }
+            let metrics = decoded(&body);
             let points = intervals(&metrics);
             prop_assert!(
                 body.len() <= most || points.len() == 1,
@@ -99,15 +101,16 @@ impl Told {
                 body.len()
             );
             prop_assert!(!points.is_empty(), "a request of nothing");
-            match conclusions.get(number) {
-                None | Some(Conclusion::NotDelivered) => again.push(body.clone()),
-                Some(Conclusion::TooLarge) if points.len() > 1 => is_cut = true,
-                // Too large by itself: given up.
-                Some(_) => self.count(&metrics, points)?,
+            let is_cut = *conclusion == Conclusion::TooLarge && points.len() > 1;
+            let is_lost = *conclusion == Conclusion::TooLarge && !is_cut;
+            prop_assert_eq!(push.concluded(*conclusion), is_lost);
+            if !is_cut {
+                // One that is too large by itself is given up, and accounted for.
+                self.count(&metrics, points)?;
             }
         }
-        self.again = (!is_cut).then_some(again);
-        Ok(bodies.len())
+        self.again = push.request(most);
+        Ok(said)
     }
 
     fn count(
@@ -183,10 +186,13 @@ proptest! {
         let paid = setting.registry.counter(&PAID);
         CITIES.iter().for_each(|city| paid.with(&[("city", city)]).add(1));
         let mut push = setting.push(Temporality::Cumulative);
-        let bodies = push.requests(most);
-        // What becomes of them does not matter: the next say all anew.
-        push.concluded(&[Conclusion::NotDelivered, Conclusion::Delivered, Conclusion::Refused]);
-        prop_assert_eq!(&push.requests(most), &bodies);
+        let bodies = push.all(most);
+        // One that is interrupted goes on; the next says all anew.
+        push.begin();
+        prop_assert_eq!(push.request(most), bodies.first().cloned());
+        push.concluded(Conclusion::Delivered);
+        prop_assert_eq!(push.request(most), bodies.get(1).cloned());
+        prop_assert_eq!(&push.all(most), &bodies);
         let mut said = Totals::new();
         for body in &bodies {
             let metrics = decoded(body);
@@ -212,16 +218,11 @@ fn many(placed: &Family<Counter>) {
 fn one_metric_is_divided_over_several_of_its_name() {
     let setting = Setting::new();
     many(&setting.registry.counter(&PLACED));
-    let whole = decoded(
-        &setting
-            .push(Temporality::Delta)
-            .requests(usize::MAX)
-            .remove(0),
-    );
+    let whole = decoded(&setting.push(Temporality::Delta).whole());
     let [whole] = &*whole else {
         panic!("{} metrics", whole.len());
     };
-    let bodies = setting.push(Temporality::Delta).requests(10_000);
+    let bodies = setting.push(Temporality::Delta).all(10_000);
     assert!(bodies.len() > 20);
     let mut points = Vec::new();
     for body in &bodies {
@@ -256,23 +257,28 @@ fn a_receiver_that_takes_less_is_told_in_less_from_then_on() {
         let placed = setting.registry.counter(&PLACED);
         many(&placed);
         let mut push = setting.push(temporality);
-        let whole = push.requests(usize::MAX).remove(0).len();
+        let whole = push.whole().len();
         assert!(whole > 4 * LEAST_LIMIT);
         let mut limit = whole;
         for _ in 0..5 {
-            push.concluded(&[Conclusion::TooLarge]);
-            limit = (limit / 2).max(LEAST_LIMIT);
-            let bodies = push.requests(usize::MAX);
-            let longest = bodies.iter().map(Vec::len).max().unwrap();
-            assert!(longest <= limit, "{temporality:?}: {longest} of {limit}");
-            limit = limit.min(bodies[0].len());
+            assert!(!push.concluded(Conclusion::TooLarge));
+            limit /= 2;
+            let body = push.request(usize::MAX).unwrap();
+            assert!(body.len() <= limit.max(LEAST_LIMIT), "{temporality:?}");
+            limit = body.len();
         }
         // Once all is over, the next says it in requests that are no larger.
-        push.concluded(&[Conclusion::Delivered; 1_000]);
+        while push.request(usize::MAX).is_some() {
+            push.concluded(Conclusion::Delivered);
+        }
         many(&placed);
-        let bodies = push.requests(usize::MAX);
+        let bodies = push.all(usize::MAX);
         assert!(bodies.len() > 1);
         assert!(bodies.iter().all(|body| body.len() <= LEAST_LIMIT));
+        // What was learnt is forgotten in the end.
+        setting.hands.advance(FORGOTTEN_AFTER);
+        many(&placed);
+        assert_eq!(push.all(usize::MAX).len(), 1);
     }
 }
 
@@ -284,25 +290,20 @@ fn what_is_too_large_by_itself_is_given_up_and_nothing_else() {
         .iter()
         .for_each(|city| placed.with(&[("city", city)]).add(1));
     let mut push = setting.push(Temporality::Delta);
-    let (mut told, mut requests) = (0, 0);
-    loop {
-        let bodies = push.requests(usize::MAX);
-        if bodies.is_empty() {
-            break;
-        }
+    push.begin();
+    let (mut told, mut requests, mut lost) = (0, 0, 0);
+    while let Some(body) = push.request(usize::MAX) {
         // One city is what the receiver cannot take.
-        let conclusions = bodies.iter().map(|body| {
-            let points = intervals(&decoded(body));
-            let is_taken = points.iter().all(|((_, of), ..)| of[0].1 != "Turin");
-            told += if is_taken { points.len() } else { 0 };
-            match is_taken {
-                true => Conclusion::Delivered,
-                false => Conclusion::TooLarge,
-            }
-        });
-        requests += bodies.len();
-        assert!(requests < 8, "{requests}");
-        push.concluded(&conclusions.collect::<Vec<_>>());
+        let points = intervals(&decoded(&body));
+        let is_taken = points.iter().all(|((_, of), ..)| of[0].1 != "Turin");
+        told += if is_taken { points.len() } else { 0 };
+        let conclusion = match is_taken {
+            true => Conclusion::Delivered,
+            false => Conclusion::TooLarge,
+        };
+        lost += usize::from(push.concluded(conclusion));
+        requests += 1;
+        assert!(requests < 10, "{requests}");
     }
-    assert_eq!(told, CITIES.len() - 1);
+    assert_eq!((told, lost), (CITIES.len() - 1, 1));
 }
