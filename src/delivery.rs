@@ -79,11 +79,13 @@ pub(crate) trait Push: Send + 'static {
     fn concluded(&mut self, conclusion: Conclusion) -> bool;
 }
 
-/// The end of one request of a push. One that was not taken, and may be yet, has none.
+/// The end of one request of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conclusion {
     Delivered,
-    /// Not taken: what it said is still to be said, in smaller requests.
+    /// Certainly not taken: what it said is still to be said.
+    NotDelivered,
+    /// As `NotDelivered`, but in smaller requests.
     TooLarge,
     /// Not taken, and never to be: what it said is lost.
     Refused,

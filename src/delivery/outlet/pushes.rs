@@ -16,7 +16,7 @@ use std::{
 struct Progress {
     /// What was the worst that its requests met with.
     worst: Option<Fate>,
-    /// How often it was cut smaller.
+    /// How often it was cut smaller since something was taken.
     cuts: u32,
 }
 
@@ -130,6 +130,8 @@ impl Outlet {
                 Ok(None) => break,
                 Err(Panicked) => {
                     progress.met(Fate::Dropped(Reason::ExporterPanic));
+                    // So that it is not met with again.
+                    let _ = self.ask(|push| push.concluded(Conclusion::Refused));
                     break;
                 }
             };
@@ -159,12 +161,17 @@ impl Outlet {
                     Answer::Denied { .. } | Answer::Unreachable { .. } | Answer::Unavailable { .. },
                 )
                 | Err(Unsent::NotAdmitted) => {
+                    // An error: it is asked for the same request again, or for none.
+                    let _ = self.ask(|push| push.concluded(Conclusion::NotDelivered));
                     self.custody.put_back(signal, None);
                     *owed = Some(progress);
                     return Pushed::Waits;
                 }
             };
             progress.met(fate);
+            if conclusion == Conclusion::Delivered {
+                progress.cuts = 0;
+            }
             let concluded = self.ask(|push| push.concluded(conclusion));
             if concluded.is_ok_and(|is_lost| is_lost) {
                 progress.met(Fate::Dropped(Reason::TooLarge));

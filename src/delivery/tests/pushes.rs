@@ -47,7 +47,9 @@ impl Push for Parts {
 
     fn concluded(&mut self, conclusion: Conclusion) -> bool {
         // One point each: what is too large cannot be less.
-        self.left.remove(0);
+        if conclusion != Conclusion::NotDelivered {
+            self.left.remove(0);
+        }
         conclusion == Conclusion::TooLarge
     }
 }

@@ -157,10 +157,9 @@ fn metrics_are_received_as_they_were_pushed() {
     let delta = Temporality::Delta;
     let mut push = MetricsPush::new(registry, &resource(), hands.clock(), &anchor, delta);
     let backend = InMemory::new();
-    let _ = send(&backend, Signal::Metrics, {
-        push.begin();
-        push.request(usize::MAX).unwrap()
-    });
+    push.begin();
+    let body = push.request(usize::MAX).unwrap();
+    let _ = send(&backend, Signal::Metrics, body);
     let metrics = backend.metrics();
     let [placed, wait] = &metrics[..] else {
         panic!("{metrics:?}");

@@ -1,10 +1,11 @@
 //! Metrics, pushed: read from the storage that the Prometheus page is read from, when it is time.
 //!
-//! A push is one request, or several where it would be larger than the receiver takes.
+//! A push is one request, or several where it would be larger than the receiver takes. They are
+//! built one at a time, and a push that was interrupted goes on at the first that is not over.
 //!
-//! Cumulative numbers are read afresh each time. A reading with deltas is frozen: its parts are sent
-//! as the same numbers over the same interval, each until it was delivered, or perhaps was. What is
-//! recorded meanwhile is in the reading after, whose interval begins where the frozen one's ended;
+//! Cumulative numbers are read afresh when a push begins: what an earlier one left unsaid is in
+//! them. A reading with deltas is frozen: its parts are sent as the same numbers over the same
+//! interval, each until it was delivered, or perhaps was. What is recorded meanwhile is in the reading after, whose interval begins where the frozen one's ended;
 //! there is none before the last part is over, so that no more than one reading is ever kept. So
 //! nothing is counted twice, and nothing is missed but what an ambiguous or a refused part may have
 //! lost: that gap is counted where the push is.
@@ -59,12 +60,13 @@ fn is_delta(temporality: Temporality, storage: &Storage) -> bool {
 /// After so long without a scraper, which renews the exemplars that it has read, a push does.
 const UNSCRAPED: Duration = Duration::from_secs(120);
 
-/// Whole pushes are not divided smaller than this: they would be all resource. What is refused all
-/// the same is halved by itself.
+/// A receiver that takes no more than this is not believed for longer than a reading: pushes would
+/// be all resource.
 const LEAST_LIMIT: usize = 64 * 1024;
 
-/// After this a size that was found too large is tried again.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// A limit that was learnt is doubted after so long: it may have been raised, or a proxy's that is
+/// gone.
+const LIMIT_HOLDS: Duration = Duration::from_secs(600);
 
 /// The metrics of one registry for one destination.
 #[derive(Debug)]
@@ -78,9 +80,9 @@ pub(crate) struct MetricsPush {
     cursor: Cursor,
     /// The epoch of the exemplars, and since when it is known.
     exemplars: (u64, Instant),
-    /// What was read, and is still to be said.
+    /// What was read, and is not over.
     reading: Reading,
-    /// No request is larger, since the receiver said that it takes less; and when that was.
+    /// No request is larger: the receiver has said that it takes less, and when.
     limit: Option<(usize, Instant)>,
     points: Points,
 }
@@ -180,6 +182,21 @@ impl MetricsPush {
             self.registry.renew_exemplars();
         }
     }
+
+    /// The largest request that the receiver is known to take.
+    fn limit(&mut self) -> usize {
+        let now = self.clock.now();
+        self.limit
+            .take_if(|(_, since)| now.saturating_duration_since(*since) >= LIMIT_HOLDS);
+        self.limit.map_or(usize::MAX, |(limit, _)| limit)
+    }
+
+    /// The request in hand was too large.
+    fn learn_limit(&mut self) {
+        let half = self.reading.request_length(&self.encoder) / 2;
+        let limit = self.limit().min(half.max(LEAST_LIMIT));
+        self.limit = Some((limit, self.clock.now()));
+    }
 }
 
 impl Push for MetricsPush {
@@ -192,24 +209,30 @@ impl Push for MetricsPush {
     }
 
     fn request(&mut self, most_bytes: usize) -> Option<Vec<u8>> {
-        let learnt = self.limit.filter(|(_, since)| {
-            let age = self.clock.now().saturating_duration_since(*since);
-            age < FORGOTTEN_AFTER
-        });
-        let limit = learnt.map_or(usize::MAX, |(limit, _)| limit);
-        self.reading.divide(&self.encoder, most_bytes.min(limit));
+        let most_bytes = most_bytes.min(self.limit());
+        self.reading.divide(&self.encoder, most_bytes);
         self.reading.request(&self.encoder)
     }
 
     fn concluded(&mut self, conclusion: Conclusion) -> bool {
-        if conclusion != Conclusion::TooLarge {
-            self.reading.said();
+        if self.reading.is_over() {
             return false;
         }
-        let half = self.reading.request_length(&self.encoder) / 2;
-        let known = self.limit.map_or(usize::MAX, |(limit, _)| limit);
-        self.limit = Some((known.min(half.max(LEAST_LIMIT)), self.clock.now()));
-        !self.reading.halve()
+        match conclusion {
+            Conclusion::NotDelivered => false,
+            Conclusion::Delivered | Conclusion::Refused | Conclusion::Ambiguous => {
+                self.reading.conclude();
+                false
+            }
+            Conclusion::TooLarge => {
+                self.learn_limit();
+                let is_less = self.reading.halve();
+                if !is_less {
+                    self.reading.conclude();
+                }
+                !is_less
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     export::otlp::{Encoder, OURS, wire},
     records::Signal,
 };
-use std::{borrow::Cow, mem, ops::Range};
+use std::{borrow::Cow, collections::VecDeque, mem, ops::Range};
 
 /// The metrics of one reading: their bytes once, however they are divided.
 #[derive(Debug, Default)]
@@ -13,8 +13,8 @@ pub(super) struct Reading {
     /// One metric after another, each as a record.
     bytes: Vec<u8>,
     metrics: Vec<Spelled>,
-    /// What is still to be said, each part in a request of its own.
-    parts: Vec<Part>,
+    /// What is still to be said, each part in a request of its own: the one in front is next.
+    parts: VecDeque<Part>,
 }
 
 /// Where a metric stands.
@@ -42,7 +42,7 @@ impl Reading {
         self.parts.clear();
     }
 
-    /// Whether all of it has been said.
+    /// Whether all of it is said.
     pub(super) fn is_over(&self) -> bool {
         self.parts.is_empty()
     }
@@ -75,66 +75,89 @@ impl Reading {
             field,
             points,
         });
-        match self.parts.first_mut() {
+        match self.parts.front_mut() {
             Some(part) => part.push(piece),
-            None => self.parts.push(vec![piece]),
+            None => self.parts.push_back(vec![piece]),
         }
     }
 
-    /// Divides what is larger than `most_bytes` as a request.
+    /// Divides the part in front where it is larger than `most_bytes` as a request.
     pub(super) fn divide(&mut self, encoder: &Encoder, most_bytes: usize) {
         let fits = |records| encoder.request_length(records) <= most_bytes;
-        if self.parts.iter().all(|part| fits(self.length(part))) {
+        let Some(part) = self.parts.pop_front() else {
             return;
-        }
-        for part in mem::take(&mut self.parts) {
-            match fits(self.length(&part)) {
-                true => self.parts.push(part),
-                false => {
-                    let divided = self.divided(part, fits);
-                    self.parts.extend(divided);
-                }
+        };
+        match fits(self.length(&part)) {
+            true => self.parts.push_front(part),
+            false => {
+                let divided = self.divided(part, fits).into_iter().rev();
+                divided.for_each(|part| self.parts.push_front(part));
             }
         }
     }
 
-    /// The first part as a request: the same as long as nothing is divided.
+    /// The part in front as a request: the same as long as it is neither divided nor concluded.
     pub(super) fn request(&self, encoder: &Encoder) -> Option<Vec<u8>> {
-        let part = self.parts.first()?;
+        let part = self.parts.front()?;
         let records: Vec<_> = part.iter().map(|piece| self.record(piece)).collect();
         let mut records = records.iter().map(|record| &**record);
         Some(encoder.request(Signal::Metrics, &mut records))
     }
 
-    /// Its bytes.
+    /// The bytes of that request.
     pub(super) fn request_length(&self, encoder: &Encoder) -> usize {
-        let length = self.parts.first().map(|part| self.length(part));
+        let length = self.parts.front().map(|part| self.length(part));
         encoder.request_length(length.unwrap_or_default())
     }
 
-    /// The first part is over.
-    pub(super) fn said(&mut self) {
-        if !self.parts.is_empty() {
-            self.parts.remove(0);
-        }
+    /// The part in front is over.
+    pub(super) fn conclude(&mut self) {
+        self.parts.pop_front();
         if self.parts.is_empty() {
             self.clear();
         }
     }
 
-    /// Divides the first part in two. `false`: it is one point, and given up.
+    /// Divides the part in front in two. Not where it is one point alone, which cannot be less.
     pub(super) fn halve(&mut self) -> bool {
-        let Some(part) = self.parts.first().cloned() else {
-            return true;
-        };
-        let half = self.length(&part) / 2;
-        let halves = self.divided(part, |length| length <= half);
-        if halves.len() < 2 {
-            self.said();
+        let Some(part) = self.parts.pop_front() else {
             return false;
+        };
+        let (first, second) = self.halves(part);
+        let is_one_point = second.is_empty();
+        if !is_one_point {
+            self.parts.push_front(second);
         }
-        self.parts.splice(0..1, halves);
-        true
+        self.parts.push_front(first);
+        !is_one_point
+    }
+
+    /// Halves by the bytes of the points, so that it comes down to single points in few steps, be
+    /// the name and the description of their metric ever so long. The first has one at least.
+    fn halves(&self, part: Part) -> (Part, Part) {
+        let half = part.iter().map(|piece| piece.points.len()).sum::<usize>() / 2;
+        let (mut first, mut second, mut length) = (Part::new(), Part::new(), 0);
+        let mut pieces = part.into_iter();
+        for piece in pieces.by_ref() {
+            let fits = |piece: &Piece| length + piece.points.len() <= half;
+            if fits(&piece) {
+                length += piece.points.len();
+                first.push(piece);
+                continue;
+            }
+            let start = piece.points.start;
+            let has_room = start + (half - length) >= self.point_end(start, piece.points.end);
+            if has_room || first.is_empty() {
+                let (with_it, rest) = self.split(piece, fits);
+                first.push(with_it);
+                second.extend(rest);
+            } else {
+                second.push(piece);
+            }
+            break;
+        }
+        second.extend(pieces);
+        (first, second)
     }
 
     /// Fills one part after another as far as `fits` allows for the length of its records, but with
@@ -153,7 +176,7 @@ impl Reading {
                     length = 0;
                     rest = Some(piece);
                 } else {
-                    let (first, second) = self.split(piece, &fits);
+                    let (first, second) = self.split(piece, |piece| fits(self.piece_length(piece)));
                     parts.push(vec![first]);
                     rest = second;
                 }
@@ -166,7 +189,7 @@ impl Reading {
     }
 
     /// As many points as fit, at least one, and the others.
-    fn split(&self, piece: Piece, fits: impl Fn(usize) -> bool) -> (Piece, Option<Piece>) {
+    fn split(&self, piece: Piece, fits: impl Fn(&Piece) -> bool) -> (Piece, Option<Piece>) {
         let Range { start, end } = piece.points;
         let with = |points| Piece {
             metric: piece.metric,
@@ -175,7 +198,7 @@ impl Reading {
         let mut at = self.point_end(start, end);
         while at < end {
             let next = self.point_end(at, end);
-            if !fits(self.piece_length(&with(start..next))) {
+            if !fits(&with(start..next)) {
                 break;
             }
             at = next;

@@ -48,25 +48,41 @@ impl Setting {
         let clock = self.hands.clock();
         MetricsPush::new(self.registry, &resource, clock, &self.start, temporality)
     }
+
+    /// The metrics of a first push.
+    fn pushed(&self, temporality: Temporality) -> Vec<Metric> {
+        decoded(&sole(&mut self.push(temporality)))
+    }
 }
 
-impl MetricsPush {
-    /// The first request of a push.
-    fn whole(&mut self) -> Vec<u8> {
-        self.begin();
-        self.request(usize::MAX).unwrap()
-    }
-
-    /// Every request of a push, each delivered.
-    fn all(&mut self, most: usize) -> Vec<Vec<u8>> {
-        self.begin();
-        let mut bodies = Vec::new();
-        while let Some(body) = self.request(most) {
-            bodies.push(body);
-            assert!(!self.concluded(Conclusion::Delivered));
+/// A push, as long as its requests get there: their bodies.
+fn said(
+    push: &mut MetricsPush,
+    most_bytes: usize,
+    mut conclude: impl FnMut(&[u8]) -> Conclusion,
+) -> Vec<Vec<u8>> {
+    push.begin();
+    let mut bodies = Vec::new();
+    while let Some(body) = push.request(most_bytes) {
+        let conclusion = conclude(&body);
+        push.concluded(conclusion);
+        bodies.push(body);
+        if conclusion == Conclusion::NotDelivered {
+            break;
         }
-        bodies
     }
+    bodies
+}
+
+fn delivered(push: &mut MetricsPush, most_bytes: usize) -> Vec<Vec<u8>> {
+    said(push, most_bytes, |_| Conclusion::Delivered)
+}
+
+/// The body of a push that is one request.
+fn sole(push: &mut MetricsPush) -> Vec<u8> {
+    let mut bodies = delivered(push, usize::MAX);
+    assert_eq!(bodies.len(), 1);
+    bodies.remove(0)
 }
 
 fn decoded(body: &[u8]) -> Vec<Metric> {
@@ -173,7 +189,7 @@ fn record_some_of_everything(registry: &Registry) {
 fn a_cumulative_push_says_what_the_snapshot_says() {
     let setting = Setting::new();
     record_some_of_everything(setting.registry);
-    let metrics = decoded(&setting.push(Temporality::Cumulative).whole());
+    let metrics = setting.pushed(Temporality::Cumulative);
     let expected = totals_of_the_snapshot(&Snapshot::of(setting.registry));
     assert_eq!(totals(&metrics), expected);
     assert_eq!(expected.len(), 7);
@@ -183,7 +199,7 @@ fn a_cumulative_push_says_what_the_snapshot_says() {
 fn names_units_and_kinds_are_the_declared_ones() {
     let setting = Setting::new();
     record_some_of_everything(setting.registry);
-    let metrics = decoded(&setting.push(Temporality::Cumulative).whole());
+    let metrics = setting.pushed(Temporality::Cumulative);
     let placed = named(&metrics, "orders.placed").unwrap();
     assert_eq!(
         (&*placed.unit, &*placed.description),
@@ -226,7 +242,7 @@ fn a_histograms_point_is_whole() {
     let below_zero = Descriptor::histogram("drift", Unit::NONE, "").with_edges(&[-1.0]);
     setting.registry.histogram(&below_zero).with(&[]);
     setting.hands.advance(Duration::from_secs(60));
-    let metrics = decoded(&setting.push(Temporality::Delta).whole());
+    let metrics = setting.pushed(Temporality::Delta);
     let second = |second: u64| second * 1_000_000_000;
     let status = KeyValue {
         key: "http.response.status_code".to_owned(),
@@ -265,7 +281,7 @@ fn a_histograms_point_is_whole() {
     };
     assert_eq!(metrics, [expected]);
 
-    let metrics = decoded(&setting.push(Temporality::Cumulative).whole());
+    let metrics = setting.pushed(Temporality::Cumulative);
     match &named(&metrics, "drift").unwrap().data {
         Some(Data::Histogram(drift)) => {
             assert_eq!(drift.data_points[0].sum, None, "values may be negative");
@@ -279,7 +295,7 @@ fn a_preference_says_which_instruments_have_deltas() {
     let deltas = |temporality| {
         let setting = Setting::new();
         record_some_of_everything(setting.registry);
-        let metrics = decoded(&setting.push(temporality).whole());
+        let metrics = setting.pushed(temporality);
         let is_delta = |metric: &Metric| match metric.data.as_ref().unwrap() {
             Data::Sum(sum) => sum.aggregation_temporality == 1,
             Data::Histogram(histogram) => histogram.aggregation_temporality == 1,
@@ -312,16 +328,14 @@ fn a_delta_that_was_not_delivered_comes_again_and_the_next_begins_where_it_ended
     };
     placed.add(1);
     setting.hands.advance(Duration::from_secs(10));
-    let first = push.whole();
-    assert_eq!(point(&first), Some((1.0, 1_000, 1_010)));
+    let first = said(&mut push, usize::MAX, |_| Conclusion::NotDelivered);
+    assert_eq!(point(&first[0]), Some((1.0, 1_000, 1_010)));
     placed.add(2);
     setting.hands.advance(Duration::from_secs(10));
-    assert_eq!(push.whole(), first);
-    push.concluded(Conclusion::Delivered);
-    assert_eq!(point(&push.whole()), Some((2.0, 1_010, 1_020)));
-    push.concluded(Conclusion::Ambiguous);
-    push.begin();
-    assert_eq!(push.request(usize::MAX), None, "nothing came since");
+    assert_eq!(delivered(&mut push, usize::MAX), first);
+    let next = said(&mut push, usize::MAX, |_| Conclusion::Ambiguous);
+    assert_eq!(point(&next[0]), Some((2.0, 1_010, 1_020)));
+    assert!(delivered(&mut push, usize::MAX).is_empty(), "nothing came");
 }
 
 #[test]
@@ -329,7 +343,7 @@ fn a_clock_set_back_makes_no_interval_that_ends_before_it_begins() {
     let setting = Setting::new();
     setting.registry.up_down_counter(&OPEN).with(&[]).add(1);
     setting.hands.set_wall(SystemTime::UNIX_EPOCH);
-    let metrics = decoded(&setting.push(Temporality::Delta).whole());
+    let metrics = setting.pushed(Temporality::Delta);
     match &metrics[0].data {
         Some(Data::Sum(sum)) => {
             let point = &sum.data_points[0];
@@ -372,7 +386,7 @@ fn a_push_takes_no_exemplar_from_a_scraper_and_renews_them_where_there_is_none()
         if scraped {
             setting.registry.renew_exemplars();
         }
-        exemplar_of(&decoded(&push.whole()))
+        exemplar_of(&decoded(&sole(&mut push)))
     };
     assert_eq!(seen(9, true), Some(9.0));
     assert_eq!(seen(3, true), Some(3.0), "the scraper had the other");
@@ -390,7 +404,7 @@ fn deltas_add_up_while_other_threads_record() {
     let mut push = setting.push(Temporality::Delta);
     let (mut count, mut buckets, mut sum) = (0.0, 0, 0.0);
     let mut tell = || {
-        let bodies = push.all(usize::MAX);
+        let bodies = delivered(&mut push, usize::MAX);
         for ((name, _), (in_buckets, more)) in bodies.iter().flat_map(|body| totals(&decoded(body)))
         {
             match &*name {
@@ -450,7 +464,8 @@ fn price_of_a_thousand_histograms() {
                 series.record_duration(Duration::from_millis(round), None);
             }
             let before = clock.now();
-            let body = push.whole();
+            push.begin();
+            let body = push.request(usize::MAX).unwrap();
             let took = clock.now() - before;
             (least, all) = (least.min(took), all + took);
             push.concluded(Conclusion::Delivered);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::metrics::{Counter, Family};
 use proptest::prelude::*;
+use std::iter;
 
 type Name = (String, Vec<(String, String)>);
 
@@ -42,25 +43,29 @@ enum Step {
     Count(usize, u64),
     Wait(usize, u64),
     Observe(u32),
-    /// The bound, and what becomes of the requests; those beyond are not sent.
+    /// The bound, and what becomes of the requests before the push is interrupted.
     Push(usize, Vec<Conclusion>),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn conclusions() -> impl Strategy<Value = Vec<Conclusion>> {
     let conclusion = prop::sample::select(vec![
         Conclusion::Delivered,
+        Conclusion::NotDelivered,
         Conclusion::TooLarge,
         Conclusion::Refused,
         Conclusion::Ambiguous,
     ]);
+    prop::collection::vec(conclusion, 0..8)
+}
+
+fn step() -> impl Strategy<Value = Step> {
     // A request of nothing takes some 300 bytes; no point more than 150.
     let most = prop_oneof![Just(usize::MAX), Just(0), 300..3_000_usize];
     prop_oneof![
         (0..CITIES.len(), 1..1_000_u64).prop_map(|(city, by)| Step::Count(city, by)),
         (0..CITIES.len(), 0..3_000_u64).prop_map(|(city, millis)| Step::Wait(city, millis)),
         (1..100_u32).prop_map(Step::Observe),
-        (most, prop::collection::vec(conclusion, 0..8))
-            .prop_map(|(most, all)| Step::Push(most, all)),
+        (most, conclusions()).prop_map(|(most, all)| Step::Push(most, all)),
     ]
 }
 
@@ -69,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Told {
     totals: Totals,
     until: BTreeMap<Name, u64>,
-    /// The request that is to come again as it is, unless it is cut.
+    /// The body that is to come again as it is, unless it is cut.
     again: Option<Vec<u8>>,
 }
 
@@ -78,16 +83,16 @@ impl Told {
         &mut self,
         push: &mut MetricsPush,
         most: usize,
-        conclusions: &[Conclusion],
+        conclusions: impl IntoIterator<Item = Conclusion>,
     ) -> Result<usize, TestCaseError> {
+        let mut requests = 0;
         push.begin();
-        let mut said = 0;
         for conclusion in conclusions {
             let Some(body) = push.request(most) else {
-                self.again = None;
-                return Ok(said);
+                prop_assert_eq!(self.again.take(), None);
+                break;
             };
-            said += 1;
+            requests += 1;
             if let Some(again) = self.again.take()
                 && again.len() <= most
             {
@@ -101,16 +106,16 @@ impl Told {
                 body.len()
             );
             prop_assert!(!points.is_empty(), "a request of nothing");
-            let is_cut = *conclusion == Conclusion::TooLarge && points.len() > 1;
-            let is_lost = *conclusion == Conclusion::TooLarge && !is_cut;
-            prop_assert_eq!(push.concluded(*conclusion), is_lost);
-            if !is_cut {
-                // One that is too large by itself is given up, and accounted for.
-                self.count(&metrics, points)?;
+            let is_too_large = conclusion == Conclusion::TooLarge;
+            let is_lost = push.concluded(conclusion);
+            prop_assert_eq!(is_lost, is_too_large && points.len() == 1);
+            match conclusion {
+                Conclusion::NotDelivered => self.again = Some(body),
+                Conclusion::TooLarge if !is_lost => {}
+                _ => self.count(&metrics, points)?,
             }
         }
-        self.again = push.request(most);
-        Ok(said)
+        Ok(requests)
     }
 
     fn count(
@@ -160,15 +165,15 @@ proptest! {
                     cpu.set(observed);
                 }
                 Step::Push(most, conclusions) => {
-                    told.push(&mut push, most, &conclusions)?;
+                    told.push(&mut push, most, conclusions)?;
                 }
             }
         }
         // What was frozen, and what came since.
-        let all = [Conclusion::Delivered; 1_000];
-        told.push(&mut push, usize::MAX, &all)?;
-        told.push(&mut push, usize::MAX, &all)?;
-        prop_assert_eq!(told.push(&mut push, usize::MAX, &all)?, 0, "nothing is left to say");
+        let all = || iter::repeat(Conclusion::Delivered);
+        told.push(&mut push, usize::MAX, all())?;
+        told.push(&mut push, usize::MAX, all())?;
+        prop_assert_eq!(told.push(&mut push, usize::MAX, all())?, 0, "nothing is left to say");
         for (series, (buckets, sum)) in totals_of_the_snapshot(&Snapshot::of(setting.registry)) {
             let (all, total) = told.totals.remove(&series).unwrap_or_default();
             if !all.is_empty() || sum > 0.0 {
@@ -180,29 +185,39 @@ proptest! {
     }
 
     #[test]
-    fn cumulative_parts_together_say_what_the_snapshot_says(most in 300..3_000_usize) {
+    fn cumulative_parts_together_say_what_the_snapshot_says_however_they_end(
+        most in 300..3_000_usize,
+        conclusions in conclusions(),
+    ) {
         let setting = Setting::new();
         record_some_of_everything(setting.registry);
         let paid = setting.registry.counter(&PAID);
         CITIES.iter().for_each(|city| paid.with(&[("city", city)]).add(1));
+        let snapshot = totals_of_the_snapshot(&Snapshot::of(setting.registry));
         let mut push = setting.push(Temporality::Cumulative);
-        let bodies = push.all(most);
-        // One that is interrupted goes on; the next says all anew.
         push.begin();
-        prop_assert_eq!(push.request(most), bodies.first().cloned());
-        push.concluded(Conclusion::Delivered);
-        prop_assert_eq!(push.request(most), bodies.get(1).cloned());
-        prop_assert_eq!(&push.all(most), &bodies);
+        // Not in what was read, however long it takes to say.
+        paid.with(&[("city", "Bari")]).add(1);
         let mut said = Totals::new();
-        for body in &bodies {
-            let metrics = decoded(body);
-            let points = totals(&metrics);
+        for conclusion in conclusions.into_iter().chain(iter::repeat(Conclusion::Delivered)) {
+            let Some(body) = push.request(most) else {
+                break;
+            };
+            let points = totals(&decoded(&body));
             prop_assert!(body.len() <= most || points.len() == 1);
-            for (series, total) in points {
-                prop_assert!(said.insert(series, total).is_none(), "said twice");
+            let is_lost = push.concluded(conclusion);
+            let is_over = match conclusion {
+                Conclusion::NotDelivered => false,
+                Conclusion::TooLarge => is_lost,
+                _ => true,
+            };
+            if is_over {
+                for (series, total) in points {
+                    prop_assert!(said.insert(series, total).is_none(), "said twice");
+                }
             }
         }
-        prop_assert_eq!(said, totals_of_the_snapshot(&Snapshot::of(setting.registry)));
+        prop_assert_eq!(said, snapshot);
     }
 }
 
@@ -218,11 +233,11 @@ fn many(placed: &Family<Counter>) {
 fn one_metric_is_divided_over_several_of_its_name() {
     let setting = Setting::new();
     many(&setting.registry.counter(&PLACED));
-    let whole = decoded(&setting.push(Temporality::Delta).whole());
+    let whole = setting.pushed(Temporality::Delta);
     let [whole] = &*whole else {
         panic!("{} metrics", whole.len());
     };
-    let bodies = setting.push(Temporality::Delta).all(10_000);
+    let bodies = delivered(&mut setting.push(Temporality::Delta), 10_000);
     assert!(bodies.len() > 20);
     let mut points = Vec::new();
     for body in &bodies {
@@ -251,59 +266,121 @@ fn one_metric_is_divided_over_several_of_its_name() {
 }
 
 #[test]
-fn a_receiver_that_takes_less_is_told_in_less_from_then_on() {
+fn a_receiver_that_takes_less_is_told_in_less_until_that_is_long_ago() {
     for temporality in [Temporality::Cumulative, Temporality::Delta] {
         let setting = Setting::new();
         let placed = setting.registry.counter(&PLACED);
         many(&placed);
         let mut push = setting.push(temporality);
-        let whole = push.whole().len();
-        assert!(whole > 4 * LEAST_LIMIT);
-        let mut limit = whole;
-        for _ in 0..5 {
+        push.begin();
+        let mut limit = push.request(usize::MAX).unwrap().len();
+        assert!(limit > 4 * LEAST_LIMIT);
+        while limit > LEAST_LIMIT {
             assert!(!push.concluded(Conclusion::TooLarge));
-            limit /= 2;
-            let body = push.request(usize::MAX).unwrap();
-            assert!(body.len() <= limit.max(LEAST_LIMIT), "{temporality:?}");
-            limit = body.len();
+            let length = push.request(usize::MAX).unwrap().len();
+            limit = (limit / 2).max(LEAST_LIMIT);
+            assert!(length <= limit, "{temporality:?}: {length} of {limit}");
+            limit = length.max(LEAST_LIMIT);
         }
-        // Once all is over, the next says it in requests that are no larger.
+        let longest = |bodies: &[Vec<u8>]| bodies.iter().map(Vec::len).max().unwrap();
+        // What is left of it, and what is read next.
         while push.request(usize::MAX).is_some() {
             push.concluded(Conclusion::Delivered);
         }
+        setting.hands.advance(LIMIT_HOLDS / 2);
         many(&placed);
-        let bodies = push.all(usize::MAX);
-        assert!(bodies.len() > 1);
-        assert!(bodies.iter().all(|body| body.len() <= LEAST_LIMIT));
-        // What was learnt is forgotten in the end.
-        setting.hands.advance(FORGOTTEN_AFTER);
+        assert!(longest(&delivered(&mut push, usize::MAX)) <= LEAST_LIMIT);
+        // Then it is asked again.
+        setting.hands.advance(LIMIT_HOLDS / 2);
         many(&placed);
-        assert_eq!(push.all(usize::MAX).len(), 1);
+        assert_eq!(delivered(&mut push, usize::MAX).len(), 1);
     }
 }
 
 #[test]
-fn what_is_too_large_by_itself_is_given_up_and_nothing_else() {
+fn an_interrupted_push_goes_on_where_it_stopped_and_a_new_one_reads_anew() {
     let setting = Setting::new();
     let placed = setting.registry.counter(&PLACED);
-    CITIES
-        .iter()
-        .for_each(|city| placed.with(&[("city", city)]).add(1));
-    let mut push = setting.push(Temporality::Delta);
-    push.begin();
-    let (mut told, mut requests, mut lost) = (0, 0, 0);
-    while let Some(body) = push.request(usize::MAX) {
-        // One city is what the receiver cannot take.
-        let points = intervals(&decoded(&body));
-        let is_taken = points.iter().all(|((_, of), ..)| of[0].1 != "Turin");
-        told += if is_taken { points.len() } else { 0 };
-        let conclusion = match is_taken {
-            true => Conclusion::Delivered,
-            false => Conclusion::TooLarge,
-        };
-        lost += usize::from(push.concluded(conclusion));
-        requests += 1;
+    let mut push = setting.push(Temporality::Cumulative);
+    let parts = |bodies: &[Vec<u8>]| -> Vec<Totals> {
+        let metrics = bodies.iter().map(|body| decoded(body));
+        metrics.map(|metrics| totals(&metrics)).collect()
+    };
+    for orders in [1.0, 2.0] {
+        many(&placed);
+        let whole = delivered(&mut setting.push(Temporality::Cumulative), 50_000);
+        assert!(whole.len() > 3);
+        let whole = parts(&whole);
+        assert!(whole[0].values().all(|(_, sum)| *sum == orders));
+        let mut taken = 0;
+        let bodies = said(&mut push, 50_000, |_| {
+            taken += 1;
+            match taken {
+                3 => Conclusion::NotDelivered,
+                _ => Conclusion::Delivered,
+            }
+        });
+        assert!(parts(&bodies) == whole[..3], "not from the beginning");
+        if orders < 2.0 {
+            continue;
+        }
+        // Not in what was read.
+        many(&placed);
+        let mut rest = Vec::new();
+        while let Some(body) = push.request(50_000) {
+            assert!(!push.concluded(Conclusion::Delivered));
+            rest.push(body);
+        }
+        assert!(rest[0] == bodies[2], "another than the one interrupted");
+        assert!(parts(&rest) == whole[2..]);
+        assert!(!push.concluded(Conclusion::TooLarge), "nothing was in hand");
+    }
+}
+
+#[test]
+fn a_point_that_is_too_large_by_itself_is_told_as_lost_and_the_rest_arrives() {
+    for temporality in [Temporality::Cumulative, Temporality::Delta] {
+        let setting = Setting::new();
+        let placed = setting.registry.counter(&PLACED);
+        let paid = setting.registry.counter(&PAID);
+        for city in CITIES {
+            placed.with(&[("city", city)]).add(1);
+            paid.with(&[("city", city)]).add(1);
+        }
+        let mut push = setting.push(temporality);
+        let (mut told, mut lost, mut requests) = (0, 0, 0);
+        push.begin();
+        while let Some(body) = push.request(usize::MAX) {
+            let points = totals(&decoded(&body));
+            // One city's placed orders are what the receiver cannot take.
+            let is_taken = |(name, of): &Name| name != "orders.placed" || of[0].1 != "Turin";
+            requests += 1;
+            if points.keys().all(is_taken) {
+                told += points.len();
+                assert!(!push.concluded(Conclusion::Delivered));
+            } else if push.concluded(Conclusion::TooLarge) {
+                lost += points.len();
+            }
+        }
+        assert_eq!((told, lost), (2 * CITIES.len() - 1, 1), "{temporality:?}");
         assert!(requests < 10, "{requests}");
     }
-    assert_eq!((told, lost), (CITIES.len() - 1, 1));
+}
+
+#[test]
+fn a_receiver_of_single_points_gets_them_all() {
+    let setting = Setting::new();
+    many(&setting.registry.counter(&PLACED));
+    let mut push = setting.push(Temporality::Delta);
+    let mut told = 0;
+    said(&mut push, usize::MAX, |body| {
+        match intervals(&decoded(body)).len() {
+            1 => {
+                told += 1;
+                Conclusion::Delivered
+            }
+            _ => Conclusion::TooLarge,
+        }
+    });
+    assert_eq!(told, 1_900);
 }
