@@ -66,6 +66,7 @@
 //! | `axum` | yes | `http_layer()`, `metrics_route()`, `health_routes()`; without it, `tower_layer()` and the scrape listener |
 //! | `grpc` | no | OTLP over gRPC |
 //! | `zstd` | no | OTLP compressed by zstd |
+//! | `mutations` | no | for the crate's own tests: rules that can be broken on purpose; never for a service |
 
 mod _guide;
 pub mod catalog;
