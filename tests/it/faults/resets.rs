@@ -19,9 +19,10 @@ fn what_was_reset_before_or_amid_the_request_is_sent_again_and_arrives() {
         let collector = Collector::start(70);
         let service = Service::new("F7", wire, &collector);
         collector.behave(behaviour.clone());
-        // Far more than the connection holds, so that none of it can have been sent whole.
+        // A request of 32 of them, which probes are, is far more than the connection holds: none of
+        // it can have been sent whole.
         for _ in 0..250 {
-            service.long_line(3_000);
+            service.long_line(15_000);
         }
         service.flush(Duration::from_millis(1_500));
         service
