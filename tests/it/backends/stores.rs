@@ -54,7 +54,7 @@ impl Store {
             .collect()
     }
 
-    async fn get(&self, target: &str) -> String {
+    pub(super) async fn get(&self, target: &str) -> String {
         let asked = get(self.0.addresses[0], target, &[]);
         let answer = timeout(ANSWERED_WITHIN, asked).await;
         let answer = answer.expect("the store answers").unwrap();

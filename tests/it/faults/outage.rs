@@ -27,7 +27,7 @@ fn outage_of_the_collector_loses_what_does_not_fit_routine_first_and_all_of_it_c
     // Short, and small enough to overflow all the same.
     let (away, bytes) = match is_long() {
         true => (Duration::from_secs(600), 32 * MIB),
-        false => (Duration::from_secs(40), 4 * MIB),
+        false => (Duration::from_secs(60), 4 * MIB),
     };
     let collector = Collector::start(1);
     let options = format!("--load l1 --bytes {bytes} --within 5000 --interval 10000");
