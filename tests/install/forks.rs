@@ -56,14 +56,18 @@ fn in_a_child(child: impl FnOnce()) -> i32 {
     }
 }
 
-/// Says why a child failed, past the lock on the standard error stream.
+/// Says why a child failed.
 fn told(panicked: &(dyn Any + Send)) -> i32 {
     let said = panicked.downcast_ref::<String>().cloned();
     let said = said.or_else(|| panicked.downcast_ref::<&str>().map(|said| said.to_string()));
-    let stream = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
-    let said = said.unwrap_or_default();
-    writeln!(File::from(stream), "F26: in the child: {said}").unwrap();
+    say(&format!("F26: in the child: {}", said.unwrap_or_default()));
     1
+}
+
+/// Past the lock on the standard error stream.
+fn say(said: &str) {
+    let stream = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+    writeln!(File::from(stream), "{said}").unwrap();
 }
 
 #[expect(unsafe_code, reason = "a child is waited for by its parent alone")]
@@ -110,8 +114,15 @@ struct Parent {
 
 impl Parent {
     fn start(name: &str) -> Self {
-        // The standard hook prints, and so waits for whoever else does.
-        panic::set_hook(Box::new(|_| {}));
+        // The standard hook prints, and so waits for whoever else does. Panics are recorded all the
+        // time; what fails of the test is said.
+        let parent = std::process::id();
+        panic::set_hook(Box::new(move |panicked| {
+            let fails = panicked.to_string().contains("F26");
+            if fails && std::process::id() == parent {
+                say(&panicked.to_string());
+            }
+        }));
         let directory = format!("orderscope-forks-{name}-{}", std::process::id());
         let directory = std::env::temp_dir().join(directory);
         let collector = Collector::start();
