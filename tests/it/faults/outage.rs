@@ -16,10 +16,12 @@ const MIB: u64 = 1 << 20;
 const GROWTH: u64 = 8 * MIB;
 /// Spans, events and errors of L1 in a second.
 const LIVE: f64 = 2_000.0 * 4.0 + 9.0;
+/// Records.
+const ONE_REQUEST: u64 = 512;
 /// Of the drain: windows of this length, of which none may hold more than twice the live rate, and
 /// what two requests carry.
 const WINDOW: Duration = Duration::from_secs(2);
-const TWO_REQUESTS: f64 = 2.0 * 512.0;
+const TWO_REQUESTS: f64 = 2.0 * ONE_REQUEST as f64;
 const TOLERANCE: f64 = 1.1;
 
 #[test]
@@ -61,9 +63,10 @@ fn outage_of_the_collector_loses_what_does_not_fit_routine_first_and_all_of_it_c
         let row = ended.report.row(signal);
         let full = row.dropped.get("bytes_full").copied().unwrap_or_default();
         assert!(full > 0, "{FAULT}: nothing overflowed: {row}");
-        assert_eq!(
-            row.ambiguous, 0,
-            "{FAULT}: a refused connection is clear: {row}"
+        // A refused connection is clear; the request that was under way when it began is not.
+        assert!(
+            row.ambiguous <= ONE_REQUEST,
+            "{FAULT}: more than one request is ambiguous: {row}"
         );
     }
     assert!(account.missing(Kind::Event) > 0 && account.missing(Kind::Span) > 0);
