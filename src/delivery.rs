@@ -9,8 +9,8 @@
 //! A destination's [`Custody`](custody::Custody) holds what it is to have and counts what became of
 //! it, under one lock; its [`Outlet`] sends, a task for each signal; an
 //! [`Endpoint`](endpoint::Endpoint) knows whether it is asked just now, for all signals that go
-//! there. What is given up leaves the custody in one place, `State::forget`: that is where a disk
-//! spool will stand.
+//! there. Whatever waited and is given up leaves the custody in one place, `State::forget`: that is
+//! where a disk spool will stand.
 
 mod breaker;
 mod custody;
@@ -26,7 +26,7 @@ pub(crate) mod transport;
 
 pub use ledger::{LedgerRow, Reason};
 pub use transport::{Compression, Protocol};
-pub(crate) use transport::{Endpoint, Tls};
+pub(crate) use transport::{Endpoint, HANGING_LOOKUPS, Tls};
 pub(crate) use {
     custody::{Batching, Bounds},
     handoff::Handoff,

@@ -28,8 +28,8 @@ use tokio::{
     time,
 };
 
-/// Threads for code of the host's that may block, such as readiness checks.
-const BLOCKING_THREADS: usize = 4;
+/// Threads for what blocks beside a worker: the log file, the host's certificates.
+const BLOCKING_THREADS: usize = 2;
 /// What a wait may take beyond the time that the worker keeps itself.
 pub(crate) const GRACE: Duration = Duration::from_millis(40);
 /// What tenants that end last have, though the others took all the time there was.
@@ -79,13 +79,20 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    #[cfg(test)]
+    pub(crate) fn start() -> io::Result<Self> {
+        Self::with_room_for(0)
+    }
+
+    /// `hangs`: how many may block a thread and never give it back. Each has one beside the others.
+    ///
     /// # Errors
     /// The operating system refuses a thread, the runtime's descriptors, or to tell of forks.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn with_room_for(hangs: usize) -> io::Result<Self> {
         notice_forks()?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS)
+            .max_blocking_threads(BLOCKING_THREADS + hangs)
             .on_thread_start(|| IS_OURS.set(true))
             .build()?;
         let handle = runtime.handle().clone();

@@ -6,6 +6,7 @@ mod compress;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+mod lookup;
 mod outgoing;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,9 @@ pub(crate) struct Tls {
     /// For mTLS: the chain and its key.
     pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
 }
+
+/// The most lookups of names that one destination's endpoints may have hanging.
+pub(crate) const HANGING_LOOKUPS: usize = Signal::ALL.len() * lookup::AT_ONCE;
 
 /// The ways to these endpoints, each at its signal's place. Nothing is connected, and no root
 /// certificate read, before the first request; all requests are sent within one runtime.

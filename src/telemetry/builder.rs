@@ -232,7 +232,8 @@ impl Builder {
         let bind = |address| listener::bind(address).map_err(|e| Error::listener(address, e));
         let socket = address.map(bind).transpose()?.map(Arc::new);
         let file = self.signals.file.as_ref().map(LogFile::open).transpose()?;
-        let worker = Arc::new(Worker::start().map_err(Error::worker)?);
+        let hangs = CHECKS + connected.hanging_lookups();
+        let worker = Arc::new(Worker::with_room_for(hangs).map_err(Error::worker)?);
 
         let pipeline = Pipeline::leaked(
             self.limits,

@@ -3,7 +3,7 @@
 use super::environment;
 use crate::{
     clock::Clock,
-    delivery::{Batching, Bounds, Delivery, Handoff, Outlet, Parts, Stage},
+    delivery::{Batching, Bounds, Delivery, HANGING_LOOKUPS, Handoff, Outlet, Parts, Stage},
     error::Error,
     export::{
         Connection, Destination, Signal,
@@ -41,6 +41,11 @@ impl Connected {
             each: each.collect::<Result<_, Error>>()?,
             queue_bytes,
         })
+    }
+
+    /// Lookups of names that may hang, and hold a thread each.
+    pub(super) fn hanging_lookups(&self) -> usize {
+        self.each.len() * HANGING_LOOKUPS
     }
 
     /// Where sources leave what these destinations want.

@@ -8,6 +8,7 @@ use super::{
     Endpoint, USER_AGENT,
     answer::{End, Heard, MOST_BYTES, chain, partial_success, shown, taken, taken_unread},
     compress::compressed,
+    lookup::Lookup,
     outgoing::{Framed, Silence},
     tls::Trust,
 };
@@ -16,6 +17,7 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use failed::failed;
 use flate2::read::GzDecoder;
+use hyper_util::client::legacy::connect::HttpConnector;
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -125,6 +127,8 @@ pub(super) struct Server {
     trust: Option<Trust>,
     connect_within: Duration,
     settings: OnceCell<transport::Endpoint>,
+    /// One for all connections, however often they are made anew.
+    lookup: Lookup,
     channel: Mutex<Option<Channel>>,
 }
 
@@ -135,6 +139,7 @@ impl Server {
             trust: Trust::of(endpoint)?,
             connect_within: endpoint.timeout,
             settings: OnceCell::new(),
+            lookup: Lookup::default(),
             channel: Mutex::new(None),
         })
     }
@@ -166,7 +171,7 @@ impl Server {
         let settings = self.settings.get_or_try_init(|| self.settings()).await?;
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(channel
-            .get_or_insert_with(|| settings.connect_lazy())
+            .get_or_insert_with(|| settings.connect_with_connector_lazy(self.connector()))
             .clone())
     }
 
@@ -174,6 +179,15 @@ impl Server {
     fn hang_up(&self) {
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         *channel = None;
+    }
+
+    /// As tonic's own, but for its resolver.
+    fn connector(&self) -> HttpConnector<Lookup> {
+        let mut connector = HttpConnector::new_with_resolver(self.lookup.clone());
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(self.connect_within));
+        connector
     }
 
     async fn settings(&self) -> Result<transport::Endpoint, String> {

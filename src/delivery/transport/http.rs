@@ -4,6 +4,7 @@ use super::{
     Endpoint, USER_AGENT,
     answer::{Heard, MOST_BYTES, chain},
     compress::compressed,
+    lookup::Lookup,
     outgoing::{Outgoing, Silence},
     tls::{Trust, trusting_nobody},
 };
@@ -98,7 +99,7 @@ pub(super) struct Client {
     made: OnceCell<Inner>,
 }
 
-type Inner = legacy::Client<HttpsConnector<HttpConnector>, Outgoing>;
+type Inner = legacy::Client<HttpsConnector<HttpConnector<Lookup>>, Outgoing>;
 
 impl Client {
     pub(super) fn of(endpoint: &Endpoint) -> Result<Self, Error> {
@@ -136,7 +137,7 @@ impl Client {
             Some(trust) => trust.config().await?,
             None => trusting_nobody()?,
         };
-        let mut http = HttpConnector::new();
+        let mut http = HttpConnector::new_with_resolver(Lookup::default());
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(self.connect_within));
