@@ -111,6 +111,16 @@ struct Out {
     is_sent: bool,
 }
 
+impl Out {
+    /// It may have arrived, once it is sent.
+    fn given_up(&self, reason: Reason) -> Fate {
+        match self.is_sent {
+            true => Fate::Ambiguous,
+            false => Fate::Dropped(reason),
+        }
+    }
+}
+
 impl Custody {
     pub(super) fn new(destination: String, signals: Vec<Signal>, bounds: Bounds) -> Self {
         Self {
@@ -169,26 +179,21 @@ impl Custody {
     /// Takes a record over, encoded.
     pub(super) fn accept(&self, signal: Signal, priority: Priority, record: &[u8], now: Instant) {
         let mut state = self.lock();
-        let State {
-            rows,
-            lanes,
-            is_closed,
-            ..
-        } = &mut *state;
-        rows[signal as usize].received += 1;
-        if *is_closed {
-            return rows[signal as usize].drop(Reason::Deadline, 1);
+        state.rows[signal as usize].received += 1;
+        if state.is_closed {
+            return state.rows[signal as usize].drop(Reason::Deadline, 1);
         }
-        let evict = |batch: Batch| {
-            let row = &mut rows[batch.signal as usize];
-            row.queued -= batch.len();
-            row.drop(Reason::BytesFull, batch.len());
-        };
-        let is_waiting = lanes.push(signal, priority, record, now, &self.bounds, evict);
-        let row = &mut rows[signal as usize];
-        match is_waiting {
-            true => row.queued += 1,
-            false => row.drop(Reason::BytesFull, 1),
+        let mut evicted = Vec::new();
+        let lanes = &mut state.lanes;
+        let has_room = lanes.make_room(priority, record, &self.bounds, &mut evicted);
+        state.forget(&evicted, Reason::BytesFull);
+        if has_room {
+            state
+                .lanes
+                .push(signal, priority, record, now, &self.bounds);
+            state.rows[signal as usize].queued += 1;
+        } else {
+            state.rows[signal as usize].drop(Reason::BytesFull, 1);
         }
     }
 
@@ -243,21 +248,7 @@ impl Custody {
 
     /// Counts what became of the request of a signal, unless shutdown has counted it.
     pub(super) fn settle(&self, signal: Signal, fate: Fate) {
-        let mut state = self.lock();
-        let Some(out) = state.end(signal) else {
-            return;
-        };
-        state.lanes.free(out.bytes);
-        let row = &mut state.rows[signal as usize];
-        match fate {
-            Fate::Taken { rejected } => {
-                let rejected = rejected.min(out.records);
-                row.rejected += rejected;
-                row.acknowledged += out.records - rejected;
-            }
-            Fate::Dropped(reason) => row.drop(reason, out.records),
-            Fate::Ambiguous => row.ambiguous += out.records,
-        }
+        self.lock().conclude(signal, |_| fate);
     }
 
     /// What was certainly not taken waits again, before all that came after it.
@@ -287,7 +278,8 @@ impl Custody {
 
     /// Counts what a task had under way that died over it.
     pub(super) fn reclaim(&self, signal: Signal) {
-        self.settle(signal, Fate::Dropped(Reason::ExporterPanic));
+        self.lock()
+            .conclude(signal, |out| out.given_up(Reason::ExporterPanic));
     }
 
     pub(super) fn has_due(&self, signal: Signal, now: Instant, due: Due) -> bool {
@@ -340,15 +332,7 @@ impl Custody {
         state.is_closed = true;
         state.abandon(&self.signals);
         for signal in &self.signals {
-            let Some(out) = state.end(*signal) else {
-                continue;
-            };
-            state.lanes.free(out.bytes);
-            let row = &mut state.rows[*signal as usize];
-            match out.is_sent {
-                true => row.ambiguous += out.records,
-                false => row.drop(Reason::Deadline, out.records),
-            }
+            state.conclude(*signal, |out| out.given_up(Reason::Deadline));
         }
     }
 
@@ -371,6 +355,24 @@ impl State {
         let out = self.out[signal as usize].take()?;
         self.rows[signal as usize].in_flight -= out.records;
         Some(out)
+    }
+
+    /// Counts what became of what was under way, where it is.
+    fn conclude(&mut self, signal: Signal, fate: impl FnOnce(&Out) -> Fate) {
+        let Some(out) = self.end(signal) else {
+            return;
+        };
+        self.lanes.free(out.bytes);
+        let row = &mut self.rows[signal as usize];
+        match fate(&out) {
+            Fate::Taken { rejected } => {
+                let rejected = rejected.min(out.records);
+                row.rejected += rejected;
+                row.acknowledged += out.records - rejected;
+            }
+            Fate::Dropped(reason) => row.drop(reason, out.records),
+            Fate::Ambiguous => row.ambiguous += out.records,
+        }
     }
 
     /// What was under way waits. `false`: shutdown has counted it.

@@ -16,6 +16,8 @@ pub(crate) struct Batch {
     pub(super) signal: Signal,
     pub(super) priority: Priority,
     /// When its first record came.
+    pub(super) began: Instant,
+    /// What it is ordered by: the same, or later where it counts as fresh.
     pub(super) since: Instant,
     /// When it was first sent.
     pub(super) tried: Option<Instant>,
@@ -31,6 +33,7 @@ impl Batch {
         Self {
             signal,
             priority,
+            began: since,
             since,
             tried: None,
             inquest: None,

@@ -77,16 +77,14 @@ impl Lanes {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Lets a record wait. Where there is no room, the oldest of what may be lost sooner makes it,
-    /// and is handed to `evicted`; else the record finds none, and this is false.
-    pub(super) fn push(
+    /// Makes room for a record by the oldest of what may be lost sooner, which is put into
+    /// `evicted`. `false`: there is none to be had.
+    pub(super) fn make_room(
         &mut self,
-        signal: Signal,
         priority: Priority,
         record: &[u8],
-        now: Instant,
         bounds: &Bounds,
-        mut evicted: impl FnMut(Batch),
+        evicted: &mut Vec<Batch>,
     ) -> bool {
         let more = Batch::bytes_of(record);
         if more > bounds.bytes {
@@ -95,11 +93,23 @@ impl Lanes {
         let is_bounded = !mutation::is_on(Mutation::UnboundedQueue);
         while is_bounded && self.bytes + more > bounds.bytes {
             match self.evict_for(priority) {
-                Some(batch) => evicted(batch),
+                Some(batch) => evicted.push(batch),
                 None => return false,
             }
         }
-        self.bytes += more;
+        true
+    }
+
+    /// Lets a record wait, for which there is room.
+    pub(super) fn push(
+        &mut self,
+        signal: Signal,
+        priority: Priority,
+        record: &[u8],
+        now: Instant,
+        bounds: &Bounds,
+    ) {
+        self.bytes += Batch::bytes_of(record);
         let at = signal as usize;
         let most_records = bounds.batching[at].records;
         let most_payload = self.most_payload(signal, now, bounds);
@@ -123,7 +133,6 @@ impl Lanes {
         if let Some(last) = lane.back_mut() {
             last.push(record);
         }
-        true
     }
 
     /// The oldest batch of what is lost before a record of `priority`, the least urgent first. Of
@@ -214,7 +223,7 @@ impl Lanes {
         let is_due = |lane: &VecDeque<Batch>, index: usize| match (lane.get(index), due) {
             (None, _) => false,
             (Some(_), Due::Ready) => ripens_in(lane, index, now, batching) == Some(Duration::ZERO),
-            (Some(batch), Due::Since(began)) => batch.since <= began,
+            (Some(batch), Due::Since(began)) => batch.began <= began,
             (Some(_), Due::All) => true,
         };
         self.of_signal(signal).find_map(|(priority, lane)| {

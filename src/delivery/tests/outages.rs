@@ -85,6 +85,23 @@ async fn after_ten_minutes_what_is_fresh_goes_first_and_the_rest_no_faster_than_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_that_lasts_through_an_outage_ends_when_all_from_before_it_is_taken() {
+    let backend = Backend::that(|asked| match asked.at < Duration::from_secs(12) {
+        true => away(),
+        false => TAKEN,
+    });
+    let world = World::of(&backend);
+    world.offer(Kind::Line, 0..100);
+    world.offer(Kind::Span, 0..100);
+    assert!(world.delivery.flush(Duration::from_secs(60)).await);
+    assert!(
+        world.rows().iter().all(|row| row.is_settled()),
+        "{:?}",
+        world.rows()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_for_is_waited_for_on_every_signal() {
     let pause = Duration::from_secs(300);
     let backend = Backend::that_begins_with([busy(Some(pause))]);
