@@ -18,7 +18,7 @@ pub enum Reason {
     NonRetryable,
     /// It was tried again until its time was over.
     RetryExhausted,
-    /// Shutdown ended before it was sent.
+    /// Shutdown ended before it was sent, or did not wait for a destination that was away.
     Deadline,
     /// Code that was to encode or send it panicked.
     ExporterPanic,

@@ -1,4 +1,5 @@
-//! Tells the log what was given up: at most one line for each reason in ten seconds.
+//! Tells the log what was given up: at most one line for each reason in ten seconds. Not what the
+//! destination would not take: its own words for that are told where they come.
 
 use super::{
     ledger::{LedgerRow, Reason},
@@ -41,7 +42,9 @@ impl Losses {
         let kinds = dropped.into_iter().chain(others);
         for ((reason, lost), (told, at)) in kinds.zip(&mut self.told) {
             let all: u64 = rows.iter().map(&lost).sum();
-            let is_due = at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN_AFTER);
+            let is_told_elsewhere = reason == Reason::NonRetryable.as_str();
+            let is_due = !is_told_elsewhere
+                && at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN_AFTER);
             if all <= *told || !is_due {
                 continue;
             }

@@ -102,8 +102,9 @@ impl Outlet {
                 return true;
             }
             Err(Unsent::Closed) => return true,
+            // How far it had come nobody knows.
             Err(Unsent::Panicked) => {
-                settle(Fate::Dropped(Reason::ExporterPanic));
+                settle(Fate::Ambiguous);
                 return true;
             }
         };

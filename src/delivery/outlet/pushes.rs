@@ -145,9 +145,8 @@ impl Outlet {
                 Ok(Answer::Malformed { .. } | Answer::Refused { .. }) => {
                     (Conclusion::Refused, Fate::Dropped(Reason::NonRetryable))
                 }
-                Ok(Answer::Unanswered { .. }) => (Conclusion::Ambiguous, Fate::Ambiguous),
-                Err(Unsent::Panicked) => {
-                    (Conclusion::Ambiguous, Fate::Dropped(Reason::ExporterPanic))
+                Ok(Answer::Unanswered { .. }) | Err(Unsent::Panicked) => {
+                    (Conclusion::Ambiguous, Fate::Ambiguous)
                 }
                 Ok(Answer::TooLarge { .. }) if progress.cuts < Progress::MOST_CUTS => {
                     progress.cuts += 1;

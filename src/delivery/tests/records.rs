@@ -74,7 +74,9 @@ async fn an_encoder_or_a_transport_that_panics_loses_what_it_had_in_hand() {
     world.flush().await;
     let row = world.logs();
     assert_eq!(row.acknowledged(), 2);
-    assert_eq!(row.dropped_for(Reason::ExporterPanic), 2);
+    assert_eq!(row.dropped_for(Reason::ExporterPanic), 1, "{row}");
+    // What was being sent may have arrived.
+    assert_eq!(row.ambiguous(), 1, "{row}");
 }
 
 #[tokio::test(start_paused = true)]
