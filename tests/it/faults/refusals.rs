@@ -169,7 +169,7 @@ fn denies() {
     );
 }
 
-/// Counts what delivery says of failures, by destination.
+/// Counts what delivery says of failures and of losses, by destination.
 #[derive(Clone, Debug, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -185,9 +185,10 @@ impl<S: Subscriber> Layer<S> for Warnings {
         let metadata = event.metadata();
         if *metadata.level() == Level::WARN && metadata.target() == "orderscope::delivery" {
             event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
-                if field.name() == "destination" {
-                    let destination = format!("{value:?}").trim_matches('"').to_owned();
-                    self.0.lock().unwrap().push(destination);
+                if matches!(field.name(), "destination" | "destinations") {
+                    let said = format!("{value:?}");
+                    let named = said.trim_matches('"').split(", ").map(str::to_owned);
+                    self.0.lock().unwrap().extend(named);
                 }
             });
         }

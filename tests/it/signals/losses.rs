@@ -49,6 +49,32 @@ fn assert_balanced(rows: &[LedgerRow]) {
     }
 }
 
+/// The metrics, which the page and each push show, say of every row what the row says.
+#[track_caller]
+fn assert_shown_as_it_is(telemetry: &Telemetry, rows: &[LedgerRow]) {
+    let numbers = telemetry.snapshot();
+    for row in rows {
+        let of = [("destination", row.destination()), ("signal", row.signal())];
+        let shown = |name: &str| numbers.gauge(&format!("orderscope.delivery.{name}"), &of) as u64;
+        for (name, count) in [
+            ("accepted", row.accepted()),
+            ("acknowledged", row.acknowledged()),
+            ("rejected", row.rejected()),
+            ("ambiguous", row.ambiguous()),
+            ("queued", row.queued()),
+            ("in_flight", row.in_flight()),
+            ("spooled", row.spooled()),
+        ] {
+            assert_eq!(shown(name), count, "{name}: {row}");
+        }
+        for (reason, count) in row.dropped() {
+            let of = [of[0], of[1], ("reason", reason.as_str())];
+            let shown = numbers.counter("orderscope.delivery.dropped", &of);
+            assert_eq!(shown, count, "{reason}: {row}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn without_a_destination_nothing_is_built_and_all_is_counted() {
     let telemetry = Telemetry::builder("orders").build().unwrap();
@@ -131,9 +157,17 @@ async fn beside_a_dead_destination_the_other_has_everything() {
         );
     }
 
+    let open = |destination| {
+        let of = [("destination", destination)];
+        let numbers = scene.telemetry.snapshot();
+        numbers.gauge("orderscope.delivery.breaker.open", &of)
+    };
+    assert_eq!((open("dead"), open("memory")), (1.0, 0.0));
+
     let report = scene.telemetry.shutdown(Duration::from_secs(2)).await;
     assert!(!report.is_complete());
     assert_balanced(report.ledger());
+    assert_shown_as_it_is(&scene.telemetry, report.ledger());
     let told = report.to_string();
     let lines: Vec<_> = told.lines().collect();
     for (signal, count) in [("traces", 2), ("logs", 3)] {
