@@ -1,7 +1,11 @@
 //! Sums: sharded integers, and sums that somebody else keeps and we read.
 
-use super::{shards, shared::Shared};
-use crate::fork::Lock;
+use super::{
+    exemplar::{Exemplar, Slot},
+    shards,
+    shared::Shared,
+};
+use crate::{fork::Lock, ids::SpanContext};
 use crossbeam_utils::CachePadded;
 use std::sync::{
     Arc,
@@ -14,13 +18,17 @@ pub(crate) struct Counter {
     shards: Box<[CachePadded<AtomicU64>]>,
     /// Serialises [`absolute`](Self::absolute), which reads before it adds.
     absolute: Lock<()>,
+    exemplar: Slot,
+    shared: Arc<Shared>,
 }
 
 impl Counter {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shards: (0..shards::count()).map(|_| Default::default()).collect(),
             absolute: Lock::default(),
+            exemplar: Slot::default(),
+            shared,
         }
     }
 
@@ -28,6 +36,22 @@ impl Counter {
     pub(crate) fn add(&self, by: u64) {
         let mine = shards::mine();
         mine.add(&self.shards[mine.index], by);
+    }
+
+    /// As [`add`](Self::add); the first of each epoch that is of a trace stands for the series. Waits
+    /// for nobody: fit for a panic hook.
+    #[inline]
+    pub(crate) fn add_of(&self, by: u64, trace: Option<SpanContext>) {
+        self.add(by);
+        if let Some(trace) = trace {
+            // All of one size, so that the first stays.
+            self.exemplar
+                .offer(&self.shared, 1, trace, || (0, by as f64));
+        }
+    }
+
+    pub(crate) fn exemplar(&self) -> Option<Exemplar> {
+        self.exemplar.read()
     }
 
     /// Raises the sum to `to`, unless it is there or beyond already.
@@ -45,7 +69,7 @@ impl Counter {
     }
 
     pub(super) fn bytes() -> usize {
-        shards::count() * size_of::<CachePadded<AtomicU64>>()
+        shards::count() * size_of::<CachePadded<AtomicU64>>() + size_of::<Self>()
     }
 }
 
@@ -74,6 +98,10 @@ impl UpDownCounter {
             .iter()
             .map(|shard| shard.load(Ordering::Relaxed))
             .fold(0, u64::wrapping_add) as i64
+    }
+
+    pub(super) fn bytes() -> usize {
+        shards::count() * size_of::<CachePadded<AtomicU64>>()
     }
 }
 
@@ -121,7 +149,7 @@ mod tests {
 
     #[test]
     fn threads_that_add_together_lose_nothing() {
-        let (counter, level) = (Counter::new(), UpDownCounter::new());
+        let (counter, level) = (Counter::new(Arc::default()), UpDownCounter::new());
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -138,8 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_a_trace_since_the_last_collection_stands_for_the_sum() {
+        use crate::ids::{SpanId, TraceId};
+        let shared = Arc::<Shared>::default();
+        let counter = Counter::new(Arc::clone(&shared));
+        let trace = || SpanContext {
+            trace_id: TraceId::random(),
+            span_id: SpanId::random(),
+            is_sampled: true,
+        };
+        let named = || {
+            counter
+                .exemplar()
+                .map(|exemplar| (exemplar.trace, exemplar.value))
+        };
+        counter.add_of(1, None);
+        assert_eq!(named(), None);
+        let (first, second, third) = (trace(), trace(), trace());
+        counter.add_of(1, Some(first));
+        counter.add_of(1, Some(second));
+        assert_eq!(named(), Some((first, 1.0)));
+        shared.next_epoch();
+        counter.add_of(2, Some(third));
+        assert_eq!(named(), Some((third, 2.0)));
+        assert_eq!(counter.read(), 5);
+    }
+
+    #[test]
     fn an_absolute_value_never_lowers_and_counts_on_from_there() {
-        let counter = Counter::new();
+        let counter = Counter::new(Arc::default());
         counter.add(5);
         counter.absolute(100);
         counter.absolute(50);

@@ -229,7 +229,7 @@ impl Instrument {
     fn storage(&self) -> Storage {
         let shared = || Arc::clone(&self.shared);
         match &self.shape {
-            Shape::Counter => Storage::Counter(Arc::new(Counter::new())),
+            Shape::Counter => Storage::Counter(Arc::new(Counter::new(shared()))),
             Shape::ObservedCounter => {
                 Storage::ObservedCounter(Arc::new(ObservedCounter::new(shared())))
             }
@@ -243,7 +243,8 @@ impl Instrument {
 
     fn storage_bytes(&self) -> usize {
         match &self.shape {
-            Shape::Counter | Shape::UpDownCounter => Counter::bytes(),
+            Shape::Counter => Counter::bytes(),
+            Shape::UpDownCounter => UpDownCounter::bytes(),
             Shape::ObservedCounter | Shape::Gauge => size_of::<Gauge>(),
             Shape::Histogram(edges) => edges.bytes() + size_of::<Histogram>(),
         }
@@ -336,7 +337,7 @@ macro_rules! stored {
     };
 }
 
-stored!(Counter, |_| Counter::new());
+stored!(Counter, |shared| Counter::new(Arc::clone(shared)));
 stored!(ObservedCounter, |shared| ObservedCounter::new(Arc::clone(
     shared
 )));

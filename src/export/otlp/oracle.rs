@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     clock::{Anchor, Clock},
     ids::{SpanContext, SpanId, TraceId},
-    records::{Fields, Limits, Log, RequestSpan, Severity, Span, SpanKind},
+    records::{Fields, Limits, Log, Raised, RequestSpan, Severity, Span, SpanKind},
     redaction,
 };
 use ::http::HeaderValue;
@@ -469,7 +469,14 @@ fn logs() -> impl Strategy<Value = Given> {
         };
         let stack = crate::stack::capture();
         let record = match is_error {
-            true => Record::Error(log, Box::new(stack)),
+            true => Record::Error(
+                log,
+                Box::new(Raised {
+                    stack,
+                    site: 0,
+                    fingerprint: None,
+                }),
+            ),
             false => Record::Log(log),
         };
         Given { record, fields }

@@ -82,7 +82,14 @@ impl Writer<'_> {
             }
             self.sample(family, suffix, labels, "");
             match &series.storage {
-                Storage::Counter(counter) => self.integer(counter.read()),
+                Storage::Counter(counter) => {
+                    self.integer(counter.read());
+                    let exemplar = counter.exemplar();
+                    if let Some(exemplar) = exemplar.filter(|_| self.format == Format::OpenMetrics)
+                    {
+                        self.exemplar(&exemplar);
+                    }
+                }
                 Storage::UpDownCounter(level) => self.integer(level.read()),
                 Storage::ObservedCounter(counter) => self.float(counter.read()),
                 Storage::Gauge(gauge) => self.float(gauge.read()),

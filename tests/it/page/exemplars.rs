@@ -1,4 +1,5 @@
-//! Exemplars: OpenMetrics only, by the trace of the slowest request since the last scrape.
+//! Exemplars: OpenMetrics only, by the trace of the slowest request, and of the first error, since the
+//! last scrape.
 
 use std::time::Duration;
 
@@ -99,4 +100,31 @@ fn a_trace_that_is_not_recorded_is_not_named() {
     let (subject, mut parser) = (Subject::new(), Parser::start());
     block_on(ask(&app(&subject), 3_000, SLOW, "00"));
     assert_eq!(exemplars(&subject, &mut parser).len(), 0);
+}
+
+#[test]
+fn an_error_is_named_by_its_trace_on_the_counters_of_errors() {
+    let (subject, mut parser) = (Subject::new(), Parser::start());
+    let failing = async || orderscope::capture_error(&std::fmt::Error);
+    let app = Router::new()
+        .route("/wait/{millis}", get(failing))
+        .layer(subject.telemetry.http_layer());
+    block_on(async {
+        ask(&app, 1, SLOW, "01").await;
+        ask(&app, 2, &"2".repeat(32), "01").await;
+    });
+    let text = block_on(subject.page(Format::Text));
+    assert!(!text.contains(SLOW), "{text}");
+    let page = subject.parsed(&mut parser, Format::OpenMetrics).unwrap();
+    for family in ["orderscope_exceptions", "orderscope_exceptions_by_type"] {
+        let samples = page[family].samples.iter();
+        let named: Vec<_> = samples
+            .filter_map(|sample| sample.exemplar.as_ref())
+            .collect();
+        let [exemplar] = &named[..] else {
+            panic!("{family}: {named:#?}");
+        };
+        assert_eq!(exemplar.labels["trace_id"], SLOW, "the first of two");
+        assert_eq!(exemplar.value, 1.0);
+    }
 }

@@ -23,6 +23,7 @@ const TIME: u8 = 3;
 const AS_FLOAT: u8 = 4;
 const AS_INTEGER: u8 = 6;
 const NUMBER_ATTRIBUTES: u8 = 7;
+const NUMBER_EXEMPLARS: u8 = 5;
 /// The fields of `HistogramDataPoint`.
 const COUNT: u8 = 4;
 const HISTOGRAM_SUM: u8 = 5;
@@ -46,6 +47,13 @@ const EXEMPLAR: usize = 2 * FIXED + 10 + 18;
 pub(super) struct Window {
     pub(super) start: u64,
     pub(super) now: u64,
+}
+
+impl Window {
+    /// Older ones have been told.
+    fn holds(self, exemplar: &Exemplar) -> bool {
+        unix_nanos(exemplar.at) >= self.start
+    }
 }
 
 /// Writes the points of one instrument after another, into memory that it keeps.
@@ -78,12 +86,21 @@ impl Points {
 
     fn number(&mut self, series: &Series, field: u8, bits: u64, window: Window) {
         self.attributes(series, NUMBER_ATTRIBUTES);
+        let exemplar = match &series.storage {
+            Storage::Counter(counter) => counter.exemplar(),
+            _ => None,
+        };
+        let exemplar = exemplar.filter(|exemplar| window.holds(exemplar));
         let out = &mut self.out;
-        wire::head(out, POINTS, self.attributes.len() + 3 * FIXED);
+        let length = self.attributes.len() + 3 * FIXED + length_of(exemplar);
+        wire::head(out, POINTS, length);
         out.extend_from_slice(&self.attributes);
         wire::fixed64(out, START, window.start);
         wire::fixed64(out, TIME, window.now);
         wire::fixed64(out, field, bits);
+        if let Some(exemplar) = exemplar {
+            write_exemplar(out, NUMBER_EXEMPLARS, &exemplar);
+        }
     }
 
     fn histogram(
@@ -102,7 +119,7 @@ impl Points {
         }
         let exemplar = histogram
             .exemplar()
-            .filter(|exemplar| unix_nanos(exemplar.at) >= window.start);
+            .filter(|exemplar| window.holds(exemplar));
         self.attributes(series, HISTOGRAM_ATTRIBUTES);
         let (out, buckets) = (&mut self.out, &self.reading.buckets);
         let length = self.attributes.len()
@@ -110,7 +127,7 @@ impl Points {
             + usize::from(has_sum) * FIXED
             + field_length(8 * buckets.len())
             + field_length(8 * edges.values().len())
-            + exemplar.map_or(0, |_| field_length(EXEMPLAR));
+            + length_of(exemplar);
         wire::head(out, POINTS, length);
         out.extend_from_slice(&self.attributes);
         wire::fixed64(out, START, window.start);
@@ -126,7 +143,7 @@ impl Points {
             edges.values().iter().map(|edge| edge.to_bits()),
         );
         if let Some(exemplar) = exemplar {
-            write_exemplar(out, &exemplar);
+            write_exemplar(out, EXEMPLARS, &exemplar);
         }
     }
 
@@ -177,9 +194,13 @@ fn packed(out: &mut Vec<u8>, field: u8, words: impl ExactSizeIterator<Item = u64
     }
 }
 
-fn write_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
+fn length_of(exemplar: Option<Exemplar>) -> usize {
+    exemplar.map_or(0, |_| field_length(EXEMPLAR))
+}
+
+fn write_exemplar(out: &mut Vec<u8>, field: u8, exemplar: &Exemplar) {
     const { assert!(EXEMPLAR <= ONE_BYTE) };
-    out.extend_from_slice(&[tag(EXEMPLARS, LENGTH), EXEMPLAR as u8]);
+    out.extend_from_slice(&[tag(field, LENGTH), EXEMPLAR as u8]);
     wire::fixed64(out, EXEMPLAR_TIME, unix_nanos(exemplar.at));
     wire::fixed64(out, EXEMPLAR_VALUE, exemplar.value.to_bits());
     wire::short(out, SPAN_ID, exemplar.trace.span_id.to_bytes());

@@ -396,6 +396,30 @@ fn a_push_takes_no_exemplar_from_a_scraper_and_renews_them_where_there_is_none()
 }
 
 #[test]
+fn a_sum_s_point_carries_the_exemplar_of_its_window() {
+    for temporality in [Temporality::Cumulative, Temporality::Delta] {
+        let setting = Setting::new();
+        let placed = setting.registry.counter(&PLACED).with(&[]);
+        placed.add_of(2, Some(trace(7)));
+        setting.hands.advance(Duration::from_secs(60));
+        let metrics = setting.pushed(temporality);
+        let Some(Data::Sum(sum)) = &named(&metrics, "orders.placed").unwrap().data else {
+            panic!("{metrics:?}");
+        };
+        let point = &sum.data_points[0];
+        assert_eq!(point.value, Some(number_data_point::Value::AsInt(2)));
+        let expected = Exemplar {
+            time_unix_nano: 1_000_000_000_000,
+            span_id: trace(7).span_id.to_bytes().into(),
+            trace_id: trace(7).trace_id.to_bytes().into(),
+            value: Some(exemplar::Value::AsDouble(2.0)),
+            ..Exemplar::default()
+        };
+        assert_eq!(point.exemplars, [expected], "{temporality:?}");
+    }
+}
+
+#[test]
 fn deltas_add_up_while_other_threads_record() {
     const TIMES: u64 = 20_000;
     let setting = Setting::new();
