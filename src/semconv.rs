@@ -38,6 +38,18 @@ pub(crate) const SEVERITY: &str = "severity";
 pub(crate) const HANDLED: &str = "handled";
 /// The same on an error event.
 pub(crate) const ERROR_HANDLED: &str = "orderscope.error.handled";
+/// The causes of an error, one a line, each with its type.
+pub(crate) const ERROR_CAUSES: &str = "orderscope.error.causes";
+/// Which errors are one to whoever acts on them.
+pub(crate) const ERROR_FINGERPRINT: &str = "orderscope.error.fingerprint";
+/// Errors of the group so far, those told without a record included.
+pub(crate) const ERROR_GROUP_COUNT: &str = "orderscope.error.group.count";
+/// The lines of source around the innermost function of the application.
+pub(crate) const ERROR_SOURCE: &str = "orderscope.error.source";
+/// What happened in an error's request before it: lines of log, events, calls.
+pub(crate) const ERROR_TRAIL: &str = "orderscope.error.trail";
+/// On an error that came back after a quiet time.
+pub(crate) const ERROR_REGRESSED: &str = "orderscope.error.regressed";
 /// On a panic of a request that had panicked before.
 pub(crate) const PANIC_REPEATED: &str = "orderscope.panic.repeated";
 /// The name of a business event, on its counter.

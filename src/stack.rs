@@ -1,20 +1,27 @@
 //! Stacks: taken raw where something went wrong, turned into names on the worker.
 //!
 //! ```text
-//! capture() ─→ RawStack (addresses, 0.5 KiB, no allocation) ─→ Resolver (worker) ─→ trace::trim ─→ trace::render
+//! capture_if() ─→ RawStack (addresses, 0.5 KiB, no allocation) ─→ Resolver (worker) ─→ trace::trim ─→ trace::render
 //! ```
 //!
-//! Two locks exist below, and [`capture`] takes neither. The `backtrace` crate has one around
+//! Two locks exist below, and [`capture_if`] takes neither. The `backtrace` crate has one around
 //! resolving, and around its safe walk as well; the standard library carries a copy of that crate
 //! with a lock and a cache of its own, so the default panic hook and [`Resolver`] do not wait for
 //! each other, and neither sees what the other has parsed.
 
+mod fingerprint;
 mod modules;
 mod resolver;
+mod source;
 mod trace;
 
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use resolver::{Frame, Resolver};
-pub(crate) use trace::{Origin, render, trim};
+pub(crate) use source::Sources;
+pub(crate) use trace::{InApp, Origin, render, trim};
+
+use rustc_hash::FxHasher;
+use std::hash::Hasher as _;
 
 /// The most frames that are kept, innermost first.
 pub(crate) const DEPTH: usize = 64;
@@ -27,6 +34,12 @@ pub(crate) struct RawStack {
 }
 
 impl RawStack {
+    /// Of what came without one.
+    pub(crate) const NONE: Self = Self {
+        len: 0,
+        frames: [0; DEPTH],
+    };
+
     /// Return addresses, innermost first: each points behind the call that it stands for.
     pub(crate) fn frames(&self) -> &[usize] {
         self.frames.get(..self.len).unwrap_or_default()
@@ -41,17 +54,45 @@ impl RawStack {
     }
 }
 
-/// Walks the calling thread's stack. Allocates nothing, waits for no resolving, never panics: fit
-/// for a panic hook.
+/// The whole stack.
+#[cfg(test)]
 #[inline(never)]
 pub(crate) fn capture() -> RawStack {
-    let mut stack = RawStack {
-        len: 0,
-        frames: [0; DEPTH],
-    };
+    capture_if(1, |_| true).unwrap()
+}
+
+/// Walks the calling thread's stack, where `goes_on` wants it: it is asked when the innermost `depth`
+/// frames are known, by a number that tells one way to a place from another. Where it declines, the
+/// walk ends there, which saves most of its cost.
+///
+/// Allocates nothing, waits for no resolving, never panics as long as `goes_on` does not: fit for a
+/// panic hook.
+#[inline(never)]
+pub(crate) fn capture_if(depth: usize, goes_on: impl FnOnce(u64) -> bool) -> Option<RawStack> {
+    let mut stack = RawStack::NONE;
+    let mut asked = Some(goes_on);
+    let mut is_wanted = true;
+    let mut way = FxHasher::default();
     // A panic in here would abort the process, so `push` is total.
-    walk(|frame| stack.push(frame.ip() as usize));
-    stack
+    walk(|frame| {
+        let ip = frame.ip() as usize;
+        let has_room = stack.push(ip);
+        if asked.is_none() {
+            return has_room;
+        }
+        way.write_usize(ip);
+        if stack.len == depth
+            && let Some(goes_on) = asked.take()
+        {
+            is_wanted = goes_on(way.finish());
+        }
+        has_room && is_wanted
+    });
+    // A stack that is no deeper.
+    if let Some(goes_on) = asked {
+        is_wanted = goes_on(way.finish());
+    }
+    is_wanted.then_some(stack)
 }
 
 #[cfg(not(windows))]
@@ -97,6 +138,39 @@ mod tests {
     }
 
     #[test]
+    fn a_way_is_told_from_others_and_the_walk_ends_where_nobody_wants_it() {
+        #[inline(never)]
+        fn place() -> u64 {
+            let mut way = 0;
+            let ends = capture_if(4, |innermost| {
+                way = innermost;
+                false
+            });
+            assert!(ends.is_none());
+            std::hint::black_box(way)
+        }
+        #[inline(never)]
+        fn other_way() -> u64 {
+            std::hint::black_box(place())
+        }
+        let of_loop: Vec<_> = (0..2).map(|_| place()).collect();
+        assert_eq!(of_loop[0], of_loop[1]);
+        assert_ne!(of_loop[0], other_way());
+        let mut asked = 0;
+        let whole = capture_if(4, |_| {
+            asked += 1;
+            true
+        });
+        assert!(whole.unwrap().frames().len() > 4);
+        let whole = capture_if(10 * DEPTH, |_| {
+            asked += 1;
+            true
+        });
+        assert!(whole.is_some());
+        assert_eq!(asked, 2, "once, be the stack ever so deep or flat");
+    }
+
+    #[test]
     fn a_deep_stack_is_cut_at_its_outer_end() {
         assert!(at_depth(0).frames().len() < DEPTH);
         let deep = at_depth(2 * DEPTH);
@@ -108,7 +182,7 @@ mod tests {
     fn a_captured_stack_reads_from_its_caller_outward() {
         let stack = capture();
         let frames = Resolver::default().resolve_all(stack.frames());
-        let text = render(trim(&frames, Origin::Call));
+        let text = render(trim(&frames, Origin::Call), &[]);
         let first = text.lines().next().unwrap();
         let own = "a_captured_stack_reads_from_its_caller_outward";
         assert!(

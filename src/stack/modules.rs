@@ -1,4 +1,11 @@
-//! Which executable or library an address lies in: what a stripped build can still say.
+//! Which executable or library an address lies in: what a stripped build can still say, and by what
+//! the same build is found where its symbols are.
+
+use object::{Object as _, read::ReadCache};
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+};
 
 /// How often the list is read: once, and again for libraries loaded since.
 const READINGS: u8 = 8;
@@ -12,8 +19,18 @@ pub(super) struct Modules {
 
 struct Module {
     name: Box<str>,
+    path: Box<str>,
     start: usize,
     end: usize,
+    build_id: BuildId,
+}
+
+#[derive(Default)]
+enum BuildId {
+    #[default]
+    NotAskedFor,
+    /// In hexadecimal; `None`: the linker gave none, or the file is not to be read.
+    Known(Option<Box<str>>),
 }
 
 impl Modules {
@@ -29,7 +46,20 @@ impl Modules {
                 return None;
             }
             self.readings += 1;
-            self.known = parse(&std::fs::read_to_string("/proc/self/maps").ok()?);
+            self.known = parse(&fs::read_to_string("/proc/self/maps").ok()?);
+        }
+    }
+
+    /// `libc.so.6 8f3a…`: the GNU build id of the module of that name.
+    pub(super) fn identify(&mut self, name: &str) -> Option<String> {
+        let mut known = self.known.iter_mut();
+        let module = known.find(|module| &*module.name == name)?;
+        if let BuildId::NotAskedFor = module.build_id {
+            module.build_id = BuildId::Known(build_id(&module.path));
+        }
+        match &module.build_id {
+            BuildId::Known(Some(id)) => Some(format!("{name} {id}")),
+            BuildId::Known(None) | BuildId::NotAskedFor => None,
         }
     }
 
@@ -38,6 +68,19 @@ impl Modules {
             .iter()
             .find(|module| (module.start..module.end).contains(&address))
     }
+}
+
+/// Reads no more of the file than its headers and that note.
+fn build_id(path: &str) -> Option<Box<str>> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let file = object::File::parse(&cache).ok()?;
+    let id = file.build_id().ok()??;
+    let mut text = String::with_capacity(2 * id.len());
+    for byte in id {
+        // Writing into a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Some(text.into())
 }
 
 /// Mappings of one file follow one another; the first is where the file was loaded.
@@ -53,7 +96,13 @@ fn parse(maps: &str) -> Vec<Module> {
             _ => {
                 let path = path.trim_end_matches(" (deleted)");
                 let name = path.rsplit('/').next().unwrap_or(path).into();
-                modules.push(Module { name, start, end });
+                modules.push(Module {
+                    name,
+                    path: path.into(),
+                    start,
+                    end,
+                    build_id: BuildId::default(),
+                });
             }
         }
         last_path = path;
@@ -108,9 +157,21 @@ mod tests {
     fn this_very_test_lies_in_this_binary_and_address_zero_nowhere() {
         let mut modules = Modules::default();
         let here = modules.describe(parse as fn(&str) -> Vec<Module> as usize);
-        assert!(here.is_some_and(|text| text.starts_with("orderscope-")));
+        assert!(
+            here.as_deref()
+                .is_some_and(|text| text.starts_with("orderscope-"))
+        );
         for _ in 0..20 {
             assert_eq!(modules.describe(0), None);
         }
+        let name = here.unwrap().split(" + ").next().unwrap().to_owned();
+        let id = modules.identify(&name).unwrap();
+        let (of, id) = id.split_once(' ').unwrap();
+        assert_eq!(of, name);
+        assert!(
+            id.len() >= 16 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{id}"
+        );
+        assert_eq!(modules.identify("no such module"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! From addresses to functions, files and lines: on the worker, with a bounded memory.
 
-use super::modules::Modules;
+use super::{InApp, modules::Modules};
 use rustc_hash::FxHashMap;
 use std::{
     ffi::c_void,
@@ -26,6 +26,8 @@ pub(crate) struct Frame {
     pub(crate) file: Option<Box<str>>,
     pub(crate) line: Option<u32>,
     pub(crate) column: Option<u32>,
+    /// `orders + 0x2a14`, where no line is known: what finds it where the symbols are.
+    pub(crate) module: Option<Box<str>>,
     /// Whether this is the application's own code, as far as can be told.
     pub(crate) in_app: bool,
 }
@@ -38,12 +40,20 @@ pub(crate) struct Frame {
 pub(crate) struct Resolver {
     remembered: FxHashMap<usize, Arc<[Frame]>>,
     modules: Modules,
+    in_app: InApp,
     /// A panic of somebody's callback under the `backtrace` crate's lock poisons it for good, and
     /// each resolve after it panics.
     broken: bool,
 }
 
 impl Resolver {
+    pub(crate) fn new(in_app: InApp) -> Self {
+        Self {
+            in_app,
+            ..Self::default()
+        }
+    }
+
     /// The functions at a return address, innermost (inlined) first; never none.
     pub(crate) fn resolve(&mut self, ip: usize) -> Arc<[Frame]> {
         if let Some(known) = self.remembered.get(&ip) {
@@ -63,29 +73,48 @@ impl Resolver {
         resolved.flat_map(|frames| frames.to_vec()).collect()
     }
 
+    /// The build ids of the modules that frames are told by, each once: `orders 8f3a…`.
+    pub(crate) fn modules_of(&mut self, frames: &[Frame]) -> Vec<String> {
+        let modules = frames.iter().filter_map(|frame| frame.module.as_deref());
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in modules.filter_map(|module| module.split_once(" + ")) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+            .into_iter()
+            .filter_map(|name| self.modules.identify(name))
+            .collect()
+    }
+
     fn look_up(&mut self, ip: usize) -> Vec<Frame> {
         let mut frames = Vec::new();
         if !self.broken {
             // Takes the lock, since the parsed symbols are one cache of the process; subtracts one
             // itself, from a return address to the call before it.
             let resolved = catch_unwind(AssertUnwindSafe(|| {
-                backtrace::resolve(ip as *mut c_void, |symbol| frames.push(frame(symbol)));
+                let in_app = &self.in_app;
+                backtrace::resolve(ip as *mut c_void, |symbol| {
+                    frames.push(frame(symbol, in_app))
+                });
             }));
             self.broken = resolved.is_err();
         }
         if frames.is_empty() {
             frames.push(Frame::default());
         }
-        for frame in &mut frames {
+        for frame in frames.iter_mut().filter(|frame| frame.line.is_none()) {
+            frame.module = self.modules.describe(ip.wrapping_sub(1));
             if frame.function.is_none() {
-                frame.function = self.modules.describe(ip.wrapping_sub(1));
+                frame.function.clone_from(&frame.module);
             }
         }
         frames
     }
 }
 
-fn frame(symbol: &backtrace::Symbol) -> Frame {
+fn frame(symbol: &backtrace::Symbol, in_app: &InApp) -> Frame {
     let function = symbol.name().map(|name| {
         let mut text = String::new();
         // The alternate form leaves out the hash. An unprintable name is printed as far as it goes.
@@ -94,11 +123,12 @@ fn frame(symbol: &backtrace::Symbol) -> Frame {
     });
     let file = symbol.filename().map(|path| path.to_string_lossy().into());
     Frame {
-        in_app: super::trace::is_in_app(function.as_deref(), file.as_deref()),
+        in_app: in_app.has(function.as_deref(), file.as_deref()),
         function,
         file,
         line: symbol.lineno(),
         column: symbol.colno(),
+        module: None,
     }
 }
 

@@ -77,20 +77,53 @@ const FOREIGN_CRATES: [&str; 46] = [
     "tracing",
 ];
 
-/// The application's own code is what is neither Rust's, nor a dependency's, nor ours.
-pub(super) fn is_in_app(function: Option<&str>, file: Option<&str>) -> bool {
-    if file.is_some_and(|file| FOREIGN_PATHS.iter().any(|path| file.contains(path))) {
-        return false;
+/// Where our own source lay when it was compiled.
+const OUR_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+
+/// Which crates are the application's own; by the names that the application gives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InApp {
+    /// None: all that are neither Rust's, nor a dependency's, nor ours.
+    pub(crate) include: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+}
+
+impl InApp {
+    pub(super) fn has(&self, function: Option<&str>, file: Option<&str>) -> bool {
+        let is_named = |crates: &[String]| crates.iter().any(|name| is_of(name, function, file));
+        match self.include.is_empty() {
+            _ if is_named(&self.exclude) => false,
+            true => is_in_app(function, file),
+            false => is_named(&self.include),
+        }
     }
-    let Some(function) = function else {
-        return file.is_some();
+}
+
+/// Whether a frame is of that crate: by its function's path, or by the folder of its source, which
+/// is spelled with dashes as well.
+fn is_of(name: &str, function: Option<&str>, file: Option<&str>) -> bool {
+    let is_same = |other: &str| {
+        let (mut mine, mut other) = (name.chars(), other.chars());
+        let as_identifier = |c| if c == '-' { '_' } else { c };
+        mine.by_ref()
+            .map(as_identifier)
+            .eq(other.by_ref().map(as_identifier))
     };
-    if is_ours(function) {
+    function.and_then(crate_of).is_some_and(is_same)
+        || file.is_some_and(|file| file.split(['/', '\\']).any(is_same))
+}
+
+/// The application's own code is what is neither Rust's, nor a dependency's, nor ours.
+fn is_in_app(function: Option<&str>, file: Option<&str>) -> bool {
+    // The C library may have its lines at hand where the program has not.
+    let is_foreign =
+        |file: &str| !file.ends_with(".rs") || FOREIGN_PATHS.iter().any(|path| file.contains(path));
+    if file.is_some_and(is_foreign) || is_ours(function.unwrap_or_default(), file) {
         return false;
     }
-    match crate_of(function) {
-        // With a file, the path has decided.
-        Some(_) if file.is_some() => true,
+    // With a file, its path has decided: names have none where line tables are all there is.
+    match function.and_then(crate_of) {
+        _ if file.is_some() => true,
         Some(name) => FOREIGN_CRATES.binary_search(&name).is_err() && !name.starts_with("tracing_"),
         // A name without a path is C's, or the program's `main` as C calls it.
         None => false,
@@ -114,18 +147,26 @@ fn crate_of(function: &str) -> Option<&str> {
 }
 
 /// The crate's own tests stand in for an application.
-fn is_ours(function: &str) -> bool {
-    crate_of(function) == Some("orderscope") && !function.contains("::tests::")
+fn is_ours(function: &str, file: Option<&str>) -> bool {
+    let is_ours = match file {
+        Some(file) => file.starts_with(OUR_PATH),
+        None => crate_of(function) == Some("orderscope"),
+    };
+    is_ours && !function.contains("::tests::")
 }
 
 /// Frames that a panic puts between the place that panicked and its hook. The same module holds
 /// `catch_unwind`, which lies further out on the stack of each tokio task.
-fn is_panic_machinery(function: &str) -> bool {
+fn is_panic_machinery(function: &str, file: Option<&str>) -> bool {
     let caught = |rest: &str| rest.starts_with("catch_unwind") || rest.starts_with("try");
+    // Inlined into the program, they have their short names.
+    let is_in = |part: &str| file.is_some_and(|file| file.ends_with(part));
     function.starts_with("core::panicking::")
+        || is_in("/core/src/panicking.rs")
         || function
             .strip_prefix("std::panicking::")
-            .is_some_and(|rest| !caught(rest))
+            .or(Some(function).filter(|_| is_in("/std/src/panicking.rs")))
+            .is_some_and(|rest| !caught(rest) && !rest.starts_with("do_c"))
         || function.ends_with("rust_begin_unwind")
         || function.starts_with("std::panic::panic_any")
         || function.contains("__rust_end_short_backtrace")
@@ -135,12 +176,13 @@ fn is_panic_machinery(function: &str) -> bool {
 /// thread, outside. All of them, where nothing would be left.
 pub(crate) fn trim(frames: &[Frame], origin: Origin) -> &[Frame] {
     let is_capture = |frame: &Frame| {
-        let function = name(frame);
-        is_ours(function)
+        let (function, file) = (name(frame), frame.file.as_deref());
+        is_ours(function, file)
             || crate_of(function) == Some("backtrace")
+            || file.is_some_and(|file| file.contains("/backtrace-0."))
             || function.starts_with("_Unwind_")
     };
-    let is_panic = |frame: &Frame| is_panic_machinery(name(frame));
+    let is_panic = |frame: &Frame| is_panic_machinery(name(frame), frame.file.as_deref());
     let run = |from: usize, is_part: &dyn Fn(&Frame) -> bool| {
         let rest = frames.get(from..).unwrap_or_default();
         from + rest.iter().take_while(|frame| is_part(frame)).count()
@@ -162,13 +204,16 @@ pub(crate) fn trim(frames: &[Frame], origin: Origin) -> &[Frame] {
     }
 }
 
-/// As Rust's own backtraces read, at most 16 KiB; what is beyond is counted in the last line.
+/// As Rust's own backtraces read, at most 16 KiB; what is beyond is counted in the last line. Where
+/// lines are not known, with what finds them elsewhere: offsets, and the build ids of `modules`.
 ///
 /// ```text
 ///    0: orders::basket::total
 ///              at src/basket.rs:17:9
+///    1: orders + 0x2a14
+/// build id: orders 8f3a…
 /// ```
-pub(crate) fn render(frames: &[Frame]) -> String {
+pub(crate) fn render(frames: &[Frame], modules: &[String]) -> String {
     let mut text = String::new();
     for (index, frame) in frames.iter().enumerate() {
         let before = text.len();
@@ -180,6 +225,9 @@ pub(crate) fn render(frames: &[Frame]) -> String {
             let _ = writeln!(text, "      … {left_out} more frames");
             break;
         }
+    }
+    for module in modules {
+        let _ = writeln!(text, "build id: {module}");
     }
     text
 }
@@ -198,6 +246,8 @@ fn line_of(text: &mut String, index: usize, frame: &Frame) {
             let _ = write!(text, ":{number}");
         }
         text.push('\n');
+    } else if let Some(module) = frame.module.as_deref().filter(|module| *module != function) {
+        let _ = writeln!(text, "             at {module}");
     }
 }
 
@@ -332,7 +382,20 @@ mod tests {
             ),
             (
                 "orderscope::http::Layer::call",
-                Some("/srv/orderscope/src/http.rs"),
+                Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http.rs")),
+                false,
+            ),
+            // Names as they are where line tables are all there is.
+            ("pay", Some("/srv/orders/src/pay.rs"), true),
+            ("{closure#0}", registry, false),
+            (
+                "call",
+                Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http.rs")),
+                false,
+            ),
+            (
+                "__libc_start_call_main",
+                Some("./csu/../libc_start_call_main.h"),
                 false,
             ),
             ("start_thread", None, false),
@@ -341,7 +404,36 @@ mod tests {
             assert_eq!(is_in_app(Some(function), file), in_app, "{function}");
         }
         assert!(!is_in_app(None, None));
+        assert!(is_in_app(None, Some("/srv/orders/src/pay.rs")));
         assert!(FOREIGN_CRATES.is_sorted());
+    }
+
+    #[test]
+    fn which_crates_are_the_application_s_own_can_be_said() {
+        let crates = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let in_app = InApp {
+            include: crates(&["orders", "payment_core"]),
+            exclude: Vec::new(),
+        };
+        for (function, file, expected) in [
+            ("orders::pay", None, true),
+            ("pay", Some("/srv/payment-core/src/lib.rs"), true),
+            (
+                "pay",
+                Some("/home/.cargo/registry/src/x/payment_core/lib.rs"),
+                true,
+            ),
+            ("menus::list", Some("/srv/menus/src/lib.rs"), false),
+        ] {
+            assert_eq!(in_app.has(Some(function), file), expected, "{function}");
+        }
+        let in_app = InApp {
+            include: Vec::new(),
+            exclude: crates(&["vendored"]),
+        };
+        assert!(in_app.has(Some("menus::list"), None));
+        assert!(!in_app.has(Some("vendored::list"), None));
+        assert!(!in_app.has(Some("list"), Some("/srv/vendored/src/lib.rs")));
     }
 
     #[test]
@@ -350,19 +442,23 @@ mod tests {
         frames[0].file = Some("src/basket.rs".into());
         (frames[0].line, frames[0].column) = (Some(17), Some(9));
         frames.push(Frame::default());
+        frames[1].module = Some("orders + 0x2a14".into());
         let expected = [
             "   0: orders::basket::total",
             "             at src/basket.rs:17:9",
             "   1: orders::pay",
+            "             at orders + 0x2a14",
             "   2: <unknown>",
+            "build id: orders 8f3a",
         ];
-        assert_eq!(render(&frames).lines().collect::<Vec<_>>(), expected);
+        let text = render(&frames, &["orders 8f3a".to_owned()]);
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn a_long_trace_ends_at_a_line_and_tells_what_was_left_out() {
         let name = format!("orders::{}", "é".repeat(200));
-        let text = render(&stack(&[name.as_str(); 64]));
+        let text = render(&stack(&[name.as_str(); 64]), &[]);
         assert!(text.len() <= LIMIT, "{}", text.len());
         let shown = text.lines().count() - 1;
         assert!(shown > 30 && shown < 64, "{shown}");
