@@ -7,6 +7,7 @@
 mod carried;
 mod identity;
 mod trace;
+mod trail;
 
 pub use carried::{Carried, carry};
 pub use identity::{identify, identify_session, identify_user};
@@ -14,6 +15,7 @@ pub use trace::{TraceContext, current_trace};
 pub(crate) use {
     identity::Identity,
     trace::{active, pop_span, push_span},
+    trail::{Happened, Millis, describe_trail, note, note_record},
 };
 
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
     semconv,
 };
 use std::cell::RefCell;
+use trail::Trail;
 
 /// The request that the calling code runs for.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) identity: Option<Box<Identity>>,
     /// Whether the panic that is under way, if any, was recorded.
     pub(crate) panic_is_recorded: bool,
+    /// What happened so far; `None`: nothing that is kept.
+    pub(crate) trail: Option<Trail>,
 }
 
 #[cfg(test)]
@@ -54,6 +59,7 @@ impl Request {
             method: "GET",
             identity: None,
             panic_is_recorded: false,
+            trail: None,
         }
     }
 }
@@ -169,6 +175,7 @@ mod tests {
             method: "GET",
             identity: None,
             panic_is_recorded: false,
+            trail: None,
         }
     }
 

@@ -15,7 +15,7 @@ pub use levels::Levels;
 
 use crate::{
     ids::{SpanContext, SpanId},
-    stack::RawStack,
+    stack::{Fingerprint, RawStack},
 };
 use ::http::HeaderValue;
 use bytes::Bytes;
@@ -112,7 +112,7 @@ pub(crate) enum Record {
     Span(Span),
     Log(Log),
     /// A log record whose stack is resolved on the worker, before it is encoded.
-    Error(Log, Box<RawStack>),
+    Error(Log, Box<Raised>),
     /// A span of the OpenTelemetry API, already a `ScopeSpans` message; it has no fields.
     Foreign(Bytes),
 }
@@ -152,7 +152,7 @@ impl Record {
     /// About the bytes that it holds in memory beyond its own.
     pub(crate) fn boxed_bytes(&self) -> usize {
         match self {
-            Self::Error(..) => size_of::<RawStack>(),
+            Self::Error(..) => size_of::<Raised>(),
             Self::Foreign(message) => message.len(),
             Self::Request(span) => {
                 let path = if span.path.is_heap_allocated() {
@@ -230,6 +230,16 @@ pub(crate) struct Log {
     pub(crate) severity: Severity,
     /// Empty: a line of log, no event.
     pub(crate) event_name: CompactString,
+}
+
+/// Where an error was raised.
+#[derive(Clone, Debug)]
+pub(crate) struct Raised {
+    pub(crate) stack: RawStack,
+    /// The key of the site by which it was counted.
+    pub(crate) site: u64,
+    /// The one that the application gave it.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 #[cfg(test)]

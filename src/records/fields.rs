@@ -97,6 +97,11 @@ impl Fields {
         self.bytes
     }
 
+    /// Counts a value that is left out.
+    pub(crate) fn leave_out(&mut self) {
+        self.truncated += 1;
+    }
+
     /// How many values were cut or left out.
     pub(crate) fn truncated(&self) -> u64 {
         self.truncated
@@ -109,13 +114,18 @@ impl Fields {
 
     /// As [`message`](Self::message), of what has to be formatted.
     pub(crate) fn message_display(&mut self, message: impl fmt::Display) {
-        self.write_display(MESSAGE, message);
+        self.write_display(MESSAGE, message, Masked::ByPattern);
     }
 
     /// A text that comes from outside: masked whole when its name says that it is a secret, else
     /// where it looks like one.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.write_text(name, value, Masked::of(name));
+    }
+
+    /// As [`text`](Self::text), under a name that this crate spells.
+    pub(crate) fn told(&mut self, name: &'static str, value: &str) {
+        self.write_text(name, value, Masked::ByPattern);
     }
 
     /// A text that this crate or the program's source spells.
@@ -127,8 +137,13 @@ impl Fields {
     pub(crate) fn display(&mut self, name: &str, value: impl fmt::Display) {
         match Masked::of(name) {
             Masked::Whole => self.word(name, redaction::MASK),
-            Masked::ByPattern | Masked::Not => self.write_display(name, value),
+            masked @ (Masked::ByPattern | Masked::Not) => self.write_display(name, value, masked),
         }
+    }
+
+    /// As [`word`](Self::word), of what has to be formatted: it holds no secret any more.
+    pub(crate) fn masked(&mut self, name: &str, value: impl fmt::Display) {
+        self.write_display(name, value, Masked::Not);
     }
 
     pub(crate) fn integer(&mut self, name: &str, value: i64) {
@@ -139,6 +154,14 @@ impl Fields {
     pub(crate) fn number(&mut self, name: &'static str, value: i64) {
         if self.write_name(name, INTEGER) {
             self.bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// A boolean under a name that this crate spells.
+    pub(crate) fn flag(&mut self, name: &'static str, value: bool) {
+        if self.write_name(name, BOOLEAN) {
+            self.bytes
+                .extend_from_slice(&u64::from(value).to_le_bytes());
         }
     }
 
@@ -199,7 +222,7 @@ impl Fields {
         self.bytes.extend_from_slice(value.as_bytes());
     }
 
-    fn write_display(&mut self, name: &str, value: impl fmt::Display) {
+    fn write_display(&mut self, name: &str, value: impl fmt::Display, masked: Masked) {
         if !self.write_name(name, TEXT) {
             return;
         }
@@ -215,7 +238,9 @@ impl Fields {
         let _ = write!(text, "{value}");
         self.truncated += u64::from(text.is_full);
         let written = str::from_utf8(&self.bytes[begin..]).unwrap_or_default();
-        if let Cow::Owned(masked) = redaction::text(written) {
+        if let Masked::ByPattern = masked
+            && let Cow::Owned(masked) = redaction::text(written)
+        {
             self.bytes.truncate(begin);
             self.bytes.extend_from_slice(masked.as_bytes());
         }

@@ -5,7 +5,8 @@ use super::{
     properties::{Properties, Property},
 };
 use crate::{
-    context, pipeline,
+    context::{self, Happened},
+    pipeline,
     records::{Log, Record, Severity, Signal},
     semconv,
 };
@@ -243,9 +244,11 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     if !pipeline.handoff.wants(Signal::Logs) {
         return;
     }
+    let at = pipeline.clock.now();
+    context::note(at, Happened::Event, name);
     let record = Record::Log(Log {
         context: context::active(),
-        at: pipeline.clock.now(),
+        at,
         severity: Severity::Info,
         event_name: CompactString::const_new(name),
     });
@@ -293,6 +296,7 @@ mod tests {
             method: "POST",
             identity: None,
             panic_is_recorded: false,
+            trail: None,
         });
         let _entered = enter(&mut request);
         code();

@@ -3,7 +3,7 @@
 use super::{propagation, request::Traits};
 use crate::{
     catalog,
-    context::{self, TraceContext},
+    context::{self, Happened, Millis, TraceContext},
     ids::{SpanContext, SpanId, TraceId},
     metrics::{Family, Histogram, InsertOnlyMap},
     pipeline::Pipeline,
@@ -22,7 +22,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -318,6 +318,22 @@ impl Call {
     }
 }
 
+/// `GET couriers 503 12.3ms`: of a call, in its request's trail.
+struct Said<'a>(&'a Call, Duration);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(call, took) = self;
+        let host = call.uri.host().unwrap_or_default();
+        write!(f, "{} {host}", call.method)?;
+        match (call.status, call.error) {
+            (0, error) => write!(f, " {error}")?,
+            (status, _) => write!(f, " {status}")?,
+        }
+        write!(f, " {}", Millis(*took))
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         let pipeline = self.client.pipeline;
@@ -334,6 +350,9 @@ impl Drop for Call {
                 template: self.template,
             })
             .record_duration(duration, pipeline.settings.exemplars.choose(span));
+        if pipeline.handoff.wants(Signal::Logs) {
+            context::note(now, Happened::Call, Said(self, duration));
+        }
         if !span.is_sampled || !pipeline.handoff.wants(Signal::Traces) {
             return;
         }

@@ -97,6 +97,7 @@ impl Exchange {
             method: traits.method(),
             identity: None,
             panic_is_recorded: false,
+            trail: None,
         });
         Self {
             instruments,
