@@ -5,9 +5,12 @@
 //! and a telemetry does nothing in a process that is not the one that it was made in. One that is
 //! made in the child is of the child, and works.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    hint,
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -75,6 +78,24 @@ impl<T> Lock<T> {
         }
     }
 
+    /// As [`hold`](Self::hold), for who must not wait: `None` also where another holds it for longer
+    /// than a moment.
+    #[inline]
+    pub(crate) fn hold_soon(&self) -> Option<MutexGuard<'_, T>> {
+        const LOOKS: usize = 64;
+        if self.is_forked() {
+            return None;
+        }
+        (0..LOOKS).find_map(|_| match self.held.try_lock() {
+            Ok(held) => Some(held),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                hint::spin_loop();
+                None
+            }
+        })
+    }
+
     #[inline]
     pub(crate) fn is_forked(&self) -> bool {
         self.process.is_forked()
@@ -102,5 +123,15 @@ mod tests {
         let _held = of_the_parent.held.lock();
         assert!(of_the_parent.is_forked());
         assert!(of_the_parent.hold().is_none());
+        assert!(of_the_parent.hold_soon().is_none());
+    }
+
+    #[test]
+    fn who_must_not_wait_goes_without_what_another_holds() {
+        let lock = Lock::new(1);
+        let held = lock.hold();
+        assert!(lock.hold_soon().is_none());
+        drop(held);
+        assert_eq!(lock.hold_soon().map(|held| *held), Some(1));
     }
 }

@@ -1,14 +1,16 @@
 //! What every source records into.
 
 mod counters;
+mod error_groups;
 mod ledger;
 mod sampler;
 mod tap;
 mod user_ids;
 
+pub(crate) use error_groups::{ErrorGroups, Told, Whom};
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
-pub(crate) use tap::ResponseTap;
+pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use user_ids::UserIds;
 
 use crate::{
@@ -37,8 +39,11 @@ pub(crate) struct Pipeline {
     pub(crate) handoff: Handoff,
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
+    pub(crate) error_groups: ErrorGroups,
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
+    /// Told of lines of log that carry an error.
+    pub(crate) error_tap: OnceLock<Box<dyn ErrorTap>>,
     truncated_in_records: AtomicU64,
 }
 
@@ -57,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) sampling: Sampling,
     /// A request that takes longer keeps its span, whatever was decided on its trace.
     pub(crate) slow_after: Duration,
+    /// An error that comes after so long without it has come back.
+    pub(crate) error_quiet_period: Duration,
     /// How ids of users leave.
     pub(crate) user_ids: UserIds,
     /// Whether a caller's trace is taken over, and ours given to those we call.
@@ -72,6 +79,7 @@ impl Default for Settings {
             sampling: Sampling::default(),
             // The product's threshold on response time.
             slow_after: Duration::from_secs(2),
+            error_quiet_period: Duration::from_secs(3600),
             user_ids: UserIds::Raw,
             propagates: true,
             exemplars: Exemplars::default(),
@@ -109,22 +117,31 @@ impl Pipeline {
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
             registry,
+            error_groups: ErrorGroups::new(clock.clone(), settings.error_quiet_period),
             clock,
             handoff,
             settings,
             response_tap: OnceLock::new(),
+            error_tap: OnceLock::new(),
             truncated_in_records: AtomicU64::new(0),
         }));
         pipeline.observe_itself(restarts);
+        pipeline.error_groups.observe(&pipeline.registry);
         pipeline
     }
 
     /// One for unit tests, whose records wait in its hand-off.
     #[cfg(test)]
     pub(crate) fn for_tests(wanted: &[records::Signal]) -> &'static Self {
+        Self::for_tests_by(Clock::system(), wanted)
+    }
+
+    /// As [`for_tests`](Self::for_tests), in a time of its own.
+    #[cfg(test)]
+    pub(crate) fn for_tests_by(clock: Clock, wanted: &[records::Signal]) -> &'static Self {
         Self::leaked(
             Limits::default(),
-            Clock::system(),
+            clock,
             Handoff::new(1 << 20, wanted),
             Settings::default(),
             Arc::default(),

@@ -1,11 +1,16 @@
 //! A read-only view of all numbers at one moment, bounded as their storage is.
 
+mod error_group;
+
+pub use error_group::ErrorGroup;
+
 use crate::metrics::{Exemplar, HistogramReading, Instrument, Kind, Registry, Storage, Unit};
 
 /// All numbers of a [`Telemetry`](crate::Telemetry), as they were when it was asked.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     metrics: Vec<Metric>,
+    error_groups: Vec<ErrorGroup>,
 }
 
 /// One instrument of a [`Snapshot`].
@@ -39,7 +44,22 @@ impl Snapshot {
                 .iter()
                 .map(|instrument| Metric::of(instrument))
                 .collect(),
+            error_groups: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_error_groups(self, error_groups: Vec<ErrorGroup>) -> Self {
+        Self {
+            error_groups,
+            ..self
+        }
+    }
+
+    /// Groups of errors since the process began, the most frequent first, at most 100. An error is
+    /// in its group when the telemetry's own thread has resolved the first stack that came by its
+    /// way, a moment after it was raised.
+    pub fn error_groups(&self) -> &[ErrorGroup] {
+        &self.error_groups
     }
 
     /// Every instrument, in the order of their Prometheus names.

@@ -1,0 +1,143 @@
+//! Which errors there are, how often each came, and whom it met.
+//!
+//! ```text
+//! an error ─→ its Site (counted there, by who raises it) ─→ within its limit: a record ─→ the worker finds the Group
+//! metrics, snapshot() ←─ a Group is the sum of its sites
+//! ```
+//!
+//! A [`Site`] is one way by which the program comes to an error: known before its stack has names,
+//! so that an error can be counted whole where it is raised, whatever becomes of its record. A
+//! [`Group`] is what operators call one error; which one a site is of, the worker finds when it
+//! resolves the site's first record, and the site keeps it.
+
+mod affected;
+mod group;
+mod limit;
+mod minutes;
+mod site;
+mod sites;
+mod views;
+
+pub(crate) use group::Told;
+use site::Site;
+pub(crate) use site::Whom;
+
+use crate::{
+    clock::{Anchor, Clock},
+    fork::Lock,
+    stack::Fingerprint,
+};
+use group::Group;
+use rustc_hash::FxHashMap;
+use sites::Sites;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// All errors of one telemetry.
+#[derive(Debug)]
+pub(crate) struct ErrorGroups {
+    sites: Sites,
+    groups: Lock<FxHashMap<Fingerprint, Arc<Group>>>,
+    found: AtomicU64,
+    /// An error that comes after so long without it has come back.
+    quiet: Duration,
+    times: Times,
+}
+
+/// Instants as whole nanoseconds since the telemetry began, which fit an atomic.
+#[derive(Debug)]
+struct Times {
+    clock: Clock,
+    began: Anchor,
+}
+
+impl Times {
+    fn now(&self) -> u64 {
+        self.of(self.clock.now())
+    }
+
+    /// One more than there are, since 0 stands for never.
+    fn of(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.began.instant());
+        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        nanos.saturating_add(1)
+    }
+}
+
+/// What the worker found out of one error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Of its group, so far.
+    pub(crate) count: u64,
+    /// It had been away for so long that it was taken for solved.
+    pub(crate) has_come_back: bool,
+}
+
+impl ErrorGroups {
+    pub(super) fn new(clock: Clock, quiet: Duration) -> Self {
+        let sites = Sites::default();
+        let of_others = Arc::new(Group::of_others());
+        sites.others().belongs_to(Arc::clone(&of_others));
+        Self {
+            sites,
+            groups: Lock::new(FxHashMap::from_iter([(of_others.fingerprint(), of_others)])),
+            found: AtomicU64::new(0),
+            quiet,
+            times: Times {
+                began: clock.anchor(),
+                clock,
+            },
+        }
+    }
+
+    /// The site of that key. Allocates nothing and waits for nobody.
+    #[inline]
+    pub(crate) fn site(&self, key: u64) -> &Site {
+        self.sites.of(key)
+    }
+
+    /// Whether an error of the site is told whole now, or only counted.
+    #[inline]
+    pub(crate) fn admits(&self, site: &Site) -> bool {
+        site.admits(self.times.now())
+    }
+
+    /// Counts an error of the site.
+    #[inline]
+    pub(crate) fn count(&self, site: &Site, whom: Whom<'_>) {
+        site.count(self.times.now(), whom);
+    }
+
+    /// On the worker: the site of that key is of this group.
+    pub(crate) fn find(
+        &self,
+        key: u64,
+        fingerprint: Fingerprint,
+        told: Told<'_>,
+        at: Instant,
+    ) -> Option<Found> {
+        let site = self.site(key);
+        let group = match site.group() {
+            Some(group) => group,
+            None => {
+                let mut groups = self.groups.hold()?;
+                let group = groups.entry(fingerprint).or_insert_with(|| {
+                    self.found.fetch_add(1, Ordering::Relaxed);
+                    Arc::new(Group::new(fingerprint, site.limit()))
+                });
+                site.belongs_to(Arc::clone(group))
+            }
+        };
+        let quiet = u64::try_from(self.quiet.as_nanos()).unwrap_or(u64::MAX);
+        let has_come_back = group.tell(told, self.times.of(at), quiet);
+        Some(Found {
+            count: self.sites.of_group(group).map(Site::raised).sum(),
+            has_come_back,
+        })
+    }
+}

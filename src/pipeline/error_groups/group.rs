@@ -1,0 +1,103 @@
+//! What operators call one error.
+
+use super::limit::Limit;
+use crate::{
+    fork::Lock,
+    records::{Severity, cut},
+    stack::Fingerprint,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of the message that stands for the group.
+const LONGEST_MESSAGE: usize = 256;
+
+/// Sites of one fingerprint. It counts nothing itself: its numbers are the sums of theirs.
+#[derive(Debug)]
+pub(super) struct Group {
+    fingerprint: Fingerprint,
+    limit: Limit,
+    /// When its last record was made, in nanoseconds; 0: none was.
+    last_told: AtomicU64,
+    /// How often it came back after it had been taken for solved.
+    regressions: AtomicU64,
+    last: Lock<Last>,
+}
+
+/// What its last record says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Last {
+    pub(super) type_name: String,
+    pub(super) message: String,
+    pub(super) function: Option<String>,
+    pub(super) severity: Option<Severity>,
+    pub(super) is_handled: bool,
+}
+
+/// The same of one record, masked already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) type_name: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) function: Option<&'a str>,
+    pub(crate) severity: Severity,
+    pub(crate) is_handled: bool,
+}
+
+impl Group {
+    /// `limit` is that of the site by which it was found.
+    pub(super) fn new(fingerprint: Fingerprint, limit: &Limit) -> Self {
+        Self {
+            fingerprint,
+            limit: limit.clone(),
+            last_told: AtomicU64::new(0),
+            regressions: AtomicU64::new(0),
+            last: Lock::default(),
+        }
+    }
+
+    /// The group of errors whose sites found no place.
+    pub(super) fn of_others() -> Self {
+        Self::new(Fingerprint::of_words(&["_OTHER"]), &Limit::default())
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(super) fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    /// Takes over what a record says. Whether the group had been away for longer than `quiet`.
+    pub(super) fn tell(&self, told: Told<'_>, at: u64, quiet: u64) -> bool {
+        if let Some(mut last) = self.last.hold() {
+            let Last {
+                type_name,
+                message,
+                function,
+                severity,
+                is_handled,
+            } = &mut *last;
+            told.type_name.clone_into(type_name);
+            cut(told.message, LONGEST_MESSAGE).clone_into(message);
+            *function = told.function.map(str::to_owned);
+            (*severity, *is_handled) = (Some(told.severity), told.is_handled);
+        }
+        let before = self.last_told.fetch_max(at, Ordering::Relaxed);
+        let has_come_back = before > 0 && at.saturating_sub(before) > quiet;
+        self.regressions
+            .fetch_add(u64::from(has_come_back), Ordering::Relaxed);
+        has_come_back
+    }
+
+    pub(super) fn last(&self) -> Last {
+        self.last
+            .hold()
+            .map(|last| last.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn regressions(&self) -> u64 {
+        self.regressions.load(Ordering::Relaxed)
+    }
+}
