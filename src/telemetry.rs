@@ -241,7 +241,7 @@ impl Telemetry {
     pub fn snapshot(&self) -> Snapshot {
         match self.inner.last.get() {
             Some(last) => last.clone(),
-            None => Snapshot::of(&self.inner.pipeline.registry),
+            None => self.inner.look(),
         }
     }
 
@@ -299,6 +299,14 @@ impl Telemetry {
         let service = self.resource().get(semconv::SERVICE_NAME);
         let service = service.unwrap_or_default();
         Lines::new(self.inner.pipeline, *format, to.clone(), service)
+    }
+}
+
+impl Inner {
+    fn look(&self) -> Snapshot {
+        let release = self.resource.get(semconv::SERVICE_VERSION);
+        let groups = self.pipeline.error_groups.shown(release);
+        Snapshot::of(&self.pipeline.registry).with_error_groups(groups)
     }
 }
 

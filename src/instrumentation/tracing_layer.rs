@@ -29,7 +29,8 @@
 //! | either, from the telemetry's own thread | nothing |
 //!
 //! An event has its message as the body; its other values keep their type, and one of type
-//! `&dyn Error` is written with its causes, `a: b: c`. A span's values are attributes, a later one
+//! `&dyn Error` is written with its causes, `a: b: c`. One of level ERROR that carries such a value is
+//! an error event as well, with the error's stack: [`crate::errors`] says what that holds. A span's values are attributes, a later one
 //! in the place of an earlier one of the same name. Both say `target`, `code.file.path` and
 //! `code.line.number`; an event also the route, user and session of its request. What looks like a
 //! secret is masked.
@@ -116,7 +117,8 @@ where
         if severity >= Severity::Error && self.wants_spans() {
             change(context.event_span(event), span::failed);
         }
-        if self.pipeline.handoff.wants(Signal::Logs) {
+        // An error that a line carries is counted and grouped whether or not lines are sent.
+        if severity >= Severity::Error || self.pipeline.handoff.wants(Signal::Logs) {
             // A root event is within no span; its request is the same.
             let parent = event.parent().and_then(|id| known(context.span(id)));
             let within = parent.or_else(context::active);

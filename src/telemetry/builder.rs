@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     delivery::{LedgerRow, Reason},
     error::Error,
-    errors::{self, ResolveStack},
+    errors::{self, JoinGroup, ResolveStack},
     export::prometheus::Pages,
     fork,
     http::Instruments,
@@ -246,7 +246,10 @@ impl Builder {
             pipeline,
             &resource,
             &worker,
-            vec![Box::new(ResolveStack::default())],
+            vec![
+                Box::new(ResolveStack::new(decided.in_app)),
+                Box::new(JoinGroup::new(pipeline)),
+            ],
             decided.push_interval,
             &decided.environment,
         );

@@ -6,7 +6,6 @@ use crate::{
     delivery::LedgerRow,
     mutation::{self, Mutation},
     records::Signal,
-    snapshot::Snapshot,
     worker::{self, GRACE, Said, at_most, block_on},
 };
 use std::{
@@ -174,7 +173,7 @@ impl Inner {
         let ledger = self.ledger();
         // Not by `get_or_init`: an observer may be code of the host's that asks for the end.
         if self.last.get().is_none() {
-            let _ = self.last.set(Snapshot::of(&self.pipeline.registry));
+            let _ = self.last.set(self.look());
         }
         self.pages.freeze();
         self.ending

@@ -4,6 +4,7 @@ use crate::{context, records::Fields, semconv};
 use std::{
     panic::Location,
     thread::{self, Thread},
+    time::Instant,
 };
 
 /// An error or a panic, told.
@@ -11,7 +12,11 @@ use std::{
 pub(super) struct Exception<'a> {
     pub(super) type_name: &'a str,
     pub(super) message: &'a str,
+    /// One a line, each with its type.
+    pub(super) causes: &'a str,
     pub(super) is_handled: bool,
+    /// When it was raised.
+    pub(super) when: Instant,
     /// `None`: the worker tells it from the stack.
     pub(super) at: Option<&'a Location<'a>>,
 }
@@ -20,15 +25,24 @@ impl Exception<'_> {
     /// Runs no code of the host's: fit for a panic hook.
     pub(super) fn compose(&self, fields: &mut Fields) {
         fields.message(self.message);
-        fields.word(semconv::EXCEPTION_TYPE, self.type_name);
-        fields.text(semconv::EXCEPTION_MESSAGE, self.message);
-        fields.boolean(semconv::ERROR_HANDLED, self.is_handled);
+        self.describe(fields);
         if let Some(at) = self.at {
             fields.word(semconv::CODE_FILE_PATH, at.file());
             fields.number(semconv::CODE_LINE_NUMBER, at.line().into());
         }
-        with_thread_name(|name| fields.text(semconv::THREAD_NAME, name));
         describe_request(fields);
+    }
+
+    /// What it is, beside a line of log that says the rest.
+    pub(super) fn describe(&self, fields: &mut Fields) {
+        fields.word(semconv::EXCEPTION_TYPE, self.type_name);
+        fields.told(semconv::EXCEPTION_MESSAGE, self.message);
+        if !self.causes.is_empty() {
+            fields.told(semconv::ERROR_CAUSES, self.causes);
+        }
+        fields.flag(semconv::ERROR_HANDLED, self.is_handled);
+        context::describe_trail(self.when, fields);
+        with_thread_name(|name| fields.told(semconv::THREAD_NAME, name));
     }
 }
 
@@ -38,9 +52,19 @@ pub(super) fn in_a_file_of_the_program<'a>(at: &'a Location<'a>) -> Option<&'a L
     Some(at).filter(|at| !at.file().contains("/library/core/src/"))
 }
 
+/// A place as sites are told apart by.
+pub(super) fn place<'a>(at: &'a Location<'a>) -> (&'a str, u32) {
+    (at.file(), at.line())
+}
+
 /// The endpoint and whom it is for. Whether there is a request.
 pub(super) fn describe_request(fields: &mut Fields) -> bool {
     context::describe(fields);
+    describe_method(fields)
+}
+
+/// Whether there is a request.
+pub(super) fn describe_method(fields: &mut Fields) -> bool {
     context::with_request(|request| fields.word(semconv::HTTP_REQUEST_METHOD, request.method))
         .is_some()
 }

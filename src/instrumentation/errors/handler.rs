@@ -1,8 +1,8 @@
 //! Errors that a handler answers with.
 
 use super::{
-    count,
-    exception::{Exception, describe_request, in_a_file_of_the_program},
+    exception::{Exception, describe_request, in_a_file_of_the_program, place},
+    raise::{Origin, Raise, WAY},
     told::Told,
 };
 use crate::{
@@ -10,9 +10,8 @@ use crate::{
     context,
     fork::Lock,
     pipeline::{self, Pipeline},
-    records::{EXCEPTION, Fields, Limits, Log, Record, Severity, Signal},
+    records::{EXCEPTION, Fields, Limits, Log, Raised, Record, Severity, Signal},
     semconv,
-    stack::{self, RawStack},
 };
 use ::http::StatusCode;
 use compact_str::CompactString;
@@ -52,8 +51,16 @@ struct Carried {
 /// What is known where the error is made.
 struct Pending {
     pipeline: Option<&'static Pipeline>,
+    severity: Severity,
+    /// Of its site.
+    key: u64,
+    /// `None`: its group has been told often enough; it is only counted.
+    whole: Option<Whole>,
+}
+
+struct Whole {
     log: Log,
-    stack: Box<RawStack>,
+    raised: Box<Raised>,
     fields: Vec<u8>,
     /// Whether `fields` say which request it is of.
     is_of_request: bool,
@@ -83,40 +90,18 @@ impl HandlerError {
                 pending: Lock::new(None),
             }));
         }
-        let stack = Box::new(stack::capture());
-        let limits =
-            pipeline.map_or_else(Limits::default, |pipeline| pipeline.settings.record_limits);
-        let now = match pipeline {
-            Some(pipeline) => pipeline.clock.now(),
-            None => Clock::system().now(),
-        };
         told.with_type(|type_name| {
-            let fields = told.with_message(limits, |message| {
-                let exception = Exception {
-                    type_name,
-                    message,
-                    is_handled: true,
-                    at: in_a_file_of_the_program(at),
-                };
-                Fields::compose(limits, |fields| {
-                    exception.compose(fields);
-                    if let Some(pipeline) = pipeline {
-                        pipeline.count_truncated(fields);
-                    }
-                    fields.as_bytes().to_vec()
-                })
-            });
+            let origin = Origin {
+                type_name,
+                place: Some(place(at)),
+                fingerprint: None,
+            };
+            let (key, raised) = origin.look(WAY, pipeline);
             let pending = Pending {
                 pipeline,
-                log: Log {
-                    context: context::active(),
-                    at: now,
-                    severity: Severity::Error,
-                    event_name: CompactString::const_new(EXCEPTION),
-                },
-                stack,
-                fields,
-                is_of_request: context::with_request(|_| ()).is_some(),
+                severity: Severity::Error,
+                key,
+                whole: raised.map(|raised| Whole::of(told, type_name, raised, at, pipeline)),
             };
             Self(Arc::new(Carried {
                 type_name: type_name.into(),
@@ -131,7 +116,7 @@ impl HandlerError {
         if let Some(mut pending) = self.0.pending.hold()
             && let Some(pending) = &mut *pending
         {
-            pending.log.severity = severity;
+            pending.severity = severity;
         }
         self
     }
@@ -142,28 +127,86 @@ impl HandlerError {
     }
 }
 
+impl Whole {
+    fn of(
+        told: &Told<'_>,
+        type_name: &str,
+        raised: Box<Raised>,
+        at: &Location<'_>,
+        pipeline: Option<&Pipeline>,
+    ) -> Self {
+        let limits =
+            pipeline.map_or_else(Limits::default, |pipeline| pipeline.settings.record_limits);
+        let when = match pipeline {
+            Some(pipeline) => pipeline.clock.now(),
+            None => Clock::system().now(),
+        };
+        let fields = told.with_text(limits, |text| {
+            let exception = Exception {
+                type_name,
+                message: text.message,
+                causes: text.causes,
+                is_handled: true,
+                when,
+                at: in_a_file_of_the_program(at),
+            };
+            Fields::compose(limits, |fields| {
+                exception.compose(fields);
+                if let Some(pipeline) = pipeline {
+                    pipeline.count_truncated(fields);
+                }
+                fields.as_bytes().to_vec()
+            })
+        });
+        Self {
+            log: Log {
+                context: context::active(),
+                at: when,
+                severity: Severity::Error,
+                event_name: CompactString::const_new(EXCEPTION),
+            },
+            raised,
+            fields,
+            is_of_request: context::with_request(|_| ()).is_some(),
+        }
+    }
+}
+
 impl Carried {
     fn record(&self, answered: Option<(&'static Pipeline, StatusCode)>) {
         // A statement of its own, so that the lock is given back.
         let pending = self.pending.hold().and_then(|mut pending| pending.take());
-        let Some(mut pending) = pending else {
+        let Some(pending) = pending else {
             return;
         };
         let of_layer = answered.map(|(pipeline, _)| pipeline);
         let Some(pipeline) = of_layer.or(pending.pipeline).or_else(context::pipeline) else {
             return pipeline::count_unclaimed();
         };
-        count(pipeline, pending.log.severity, true, &self.type_name);
-        let mut fields = Fields::new(pipeline.settings.record_limits, pending.fields);
+        let raise = Raise {
+            severity: pending.severity,
+            is_handled: true,
+            type_name: &self.type_name,
+            key: pending.key,
+        };
+        raise.count(pipeline);
+        let Some(whole) = pending.whole else {
+            return;
+        };
+        let mut log = Log {
+            severity: pending.severity,
+            ..whole.log
+        };
+        let mut fields = Fields::new(pipeline.settings.record_limits, whole.fields);
         if let Some((_, status)) = answered {
             fields.integer(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
-            if !pending.is_of_request {
+            if !whole.is_of_request {
                 describe_request(&mut fields);
-                pending.log.context = pending.log.context.or_else(context::active);
+                log.context = log.context.or_else(context::active);
             }
         }
         pipeline.count_truncated(&fields);
-        let record = Record::Error(pending.log, pending.stack);
+        let record = Record::Error(log, whole.raised);
         pipeline.handoff.offer(record, fields.as_bytes());
     }
 }

@@ -4,12 +4,12 @@
 //! previous hook, nothing is indexed or unwrapped, no lock is waited for, nothing is resolved.
 //! Standard hooks do not nest (the second one is the abort), so no guard of depth is needed.
 
-use super::{log, panics};
+use super::{exception::place, panics, raise::WAY_OF_A_PANIC};
 use crate::{
     context,
     pipeline::Pipeline,
-    records::{Fields, Record, Severity, Signal},
-    semconv, stack, worker,
+    records::{Fields, Record, Signal},
+    semconv, worker,
 };
 use std::{
     any::Any,
@@ -41,17 +41,23 @@ fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&
     if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
-    panics::count_panic(pipeline);
+    let (key, raised) = panics::origin(at.map(place)).look(WAY_OF_A_PANIC, Some(pipeline));
+    let raise = panics::count(pipeline, key);
     // A record of it would be sent by what just failed, and would fail it again.
     if worker::is_this_thread() {
         return;
     }
     let is_repeated = panics::mark_recorded();
-    let record = Record::Error(log(pipeline, Severity::Error), Box::new(stack::capture()));
+    let Some(raised) = raised else {
+        return;
+    };
+    let log = raise.log(pipeline);
+    let when = log.at;
+    let record = Record::Error(log, raised);
     Fields::compose(pipeline.settings.record_limits, |fields| {
-        panics::compose(payload, at, fields);
+        panics::compose(payload, when, at, fields);
         if is_repeated {
-            fields.boolean(semconv::PANIC_REPEATED, true);
+            fields.flag(semconv::PANIC_REPEATED, true);
         }
         pipeline.count_truncated(fields);
         // One that found no shard free is counted there as one that found no room.
@@ -70,7 +76,7 @@ mod tests {
         },
         *,
     };
-    use crate::records::Value;
+    use crate::records::{Severity, Value};
 
     fn panicked(installed: &'static Pipeline, text: &'static str) {
         record(installed, &text, Some(Location::caller()));

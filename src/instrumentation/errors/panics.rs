@@ -1,12 +1,16 @@
 //! What is told of a panic.
 
-use super::{count, exception::Exception, log};
+use super::{
+    exception::Exception,
+    raise::{self, Origin, Raise},
+};
 use crate::{
     context,
     pipeline::Pipeline,
-    records::{Fields, Record, Severity, Signal},
+    records::{Fields, Raised, Record, Severity, Signal},
+    stack::RawStack,
 };
-use std::{any::Any, mem, panic::Location};
+use std::{any::Any, mem, panic::Location, time::Instant};
 
 /// `exception.type` of every panic.
 pub(super) const TYPE: &str = "panic";
@@ -17,9 +21,29 @@ pub(super) fn prepare(pipeline: &Pipeline) {
     pipeline.counters.exceptions_by_type.keep(TYPE);
 }
 
-pub(super) fn count_panic(pipeline: &Pipeline) {
-    pipeline.counters.panics.add(1);
-    count(pipeline, Severity::Error, false, TYPE);
+/// Of a panic there.
+pub(super) fn origin(place: Option<(&str, u32)>) -> Origin<'_> {
+    Origin {
+        type_name: TYPE,
+        place,
+        fingerprint: None,
+    }
+}
+
+/// Counts a panic of that site.
+pub(super) fn count(pipeline: &Pipeline, key: u64) -> Raise<'static> {
+    let raise = Raise {
+        severity: Severity::Error,
+        is_handled: false,
+        type_name: TYPE,
+        key,
+    };
+    pipeline
+        .counters
+        .panics
+        .add_of(1, raise::exemplar(pipeline));
+    raise.count(pipeline);
+    raise
 }
 
 /// Whether the panic under way was recorded for the current request; from here on it is.
@@ -28,13 +52,20 @@ pub(super) fn mark_recorded() -> bool {
     context::with_request_mut(mark).unwrap_or(false)
 }
 
-pub(super) fn compose(payload: &(dyn Any + Send), at: Option<&Location<'_>>, fields: &mut Fields) {
+pub(super) fn compose(
+    payload: &(dyn Any + Send),
+    when: Instant,
+    at: Option<&Location<'_>>,
+    fields: &mut Fields,
+) {
     let text = payload.downcast_ref::<&'static str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let exception = Exception {
         type_name: TYPE,
         message: text.unwrap_or(NO_TEXT),
+        causes: "",
         is_handled: false,
+        when,
         at,
     };
     exception.compose(fields);
@@ -45,10 +76,22 @@ pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
     if mark_recorded() || pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
-    count_panic(pipeline);
-    // Its stack is gone.
-    let record = Record::Log(log(pipeline, Severity::Error));
-    pipeline.record(record, |fields| compose(payload, None, fields));
+    // Its stack and its place are gone: those of one endpoint are one.
+    let route = context::with_request(|request| request.route).flatten();
+    let key = origin(route.map(|route| (route, 0))).key(0);
+    let is_admitted = raise::is_admitted(pipeline, key);
+    let raise = count(pipeline, key);
+    if is_admitted {
+        let raised = Box::new(Raised {
+            stack: RawStack::NONE,
+            site: key,
+            fingerprint: None,
+        });
+        let log = raise.log(pipeline);
+        let when = log.at;
+        let record = Record::Error(log, raised);
+        pipeline.record(record, |fields| compose(payload, when, None, fields));
+    }
 }
 
 #[cfg(test)]

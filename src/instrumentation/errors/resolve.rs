@@ -1,74 +1,195 @@
-//! On the worker: the addresses of a stack become a trace.
+//! On the worker: the addresses of a stack become a trace, and what tells one error from another.
 
-use super::panics;
+use super::{panics, template::template};
 use crate::{
     delivery::Stage,
-    records::{Fields, Record, Value, read},
+    records::{Fields, Raised, Record, Value, read},
     semconv,
-    stack::{Frame, Origin, Resolver, render, trim},
+    stack::{Fingerprint, Frame, InApp, Origin, Resolver, Sources, render, trim},
 };
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use rustc_hash::FxHashMap;
+use std::{
+    collections::hash_map::Entry,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-/// Adds `exception.stacktrace`, `code.function.name` and, where the error came with no place of its
-/// own, that of this function.
+/// Adds `exception.stacktrace`, `code.function.name`, the lines around it, and, where the error came
+/// with no place of its own, that of this function; and the fingerprint. What it found of a stack it
+/// remembers: errors come again.
 #[derive(Default)]
 pub(crate) struct ResolveStack {
+    in_app: InApp,
     resolver: Resolver,
+    sources: Sources,
+    found: FxHashMap<Seen, Found>,
+    /// The log was told of what the program's build leaves out.
+    has_advised: bool,
 }
 
+/// Stacks that are remembered: about 2 MB when full, 8 at worst. Then all are forgotten, which costs
+/// each that comes again 20 µs.
+const REMEMBERED: usize = 512;
 /// What the trace says when resolving failed.
 const UNRESOLVED: &str = "(the stack could not be resolved)";
 
-impl Stage for ResolveStack {
-    fn apply(&mut self, record: &Record, fields: &mut Fields) {
-        let Record::Error(_, stack) = record else {
-            return;
-        };
-        // The error is told without its trace rather than not at all.
-        let resolved = catch_unwind(AssertUnwindSafe(|| {
-            self.resolver.resolve_all(stack.frames())
-        }));
-        match resolved {
-            Ok(frames) => describe(&frames, fields),
-            Err(_) => {
-                self.resolver = Resolver::default();
-                fields.word(semconv::EXCEPTION_STACKTRACE, UNRESOLVED);
+/// What decides what is found.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Seen {
+    frames: Box<[usize]>,
+    type_name: Box<str>,
+    place: Option<(Box<str>, i64)>,
+}
+
+/// What the worker adds.
+#[derive(Debug)]
+struct Found {
+    trace: String,
+    /// `None`: no frame of the application's own has its file.
+    fingerprint: Option<Fingerprint>,
+    function: Option<Box<str>>,
+    place: Option<(Box<str>, u32)>,
+    lines: Option<Arc<str>>,
+}
+
+impl ResolveStack {
+    pub(crate) fn new(in_app: InApp) -> Self {
+        Self {
+            resolver: Resolver::new(in_app.clone()),
+            in_app,
+            ..Self::default()
+        }
+    }
+
+    /// `None`: the stack could not be resolved.
+    fn find(&mut self, seen: Seen) -> Option<&Found> {
+        if self.found.len() >= REMEMBERED && !self.found.contains_key(&seen) {
+            self.found.clear();
+        }
+        match self.found.entry(seen) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let (resolver, sources) = (&mut self.resolver, &mut self.sources);
+                // The error is told without its trace rather than not at all.
+                let found = catch_unwind(AssertUnwindSafe(|| {
+                    Found::of(unknown.key(), resolver, sources)
+                }));
+                let Ok((found, is_bare)) = found else {
+                    self.resolver = Resolver::new(self.in_app.clone());
+                    return None;
+                };
+                if is_bare && !mem::replace(&mut self.has_advised, true) {
+                    tracing::warn!(
+                        target: "orderscope::errors",
+                        "stacks have no lines: build with `debug = 1` or `debug = \"line-tables-only\"` in \
+                         the profile; `split-debuginfo = \"packed\"` keeps them beside the program"
+                    );
+                }
+                Some(unknown.insert(found))
             }
         }
     }
 }
 
-fn describe(frames: &[Frame], fields: &mut Fields) {
-    let (mut is_panic, mut told_file, mut told_line) = (false, None, None);
-    for (name, value) in read(fields.as_bytes()) {
-        match (name, value) {
-            (semconv::EXCEPTION_TYPE, value) => is_panic |= value == Value::Text(panics::TYPE),
-            (semconv::CODE_FILE_PATH, Value::Text(file)) => told_file = Some(file),
-            (semconv::CODE_LINE_NUMBER, Value::Integer(line)) => told_line = Some(line),
-            _ => {}
+impl Stage for ResolveStack {
+    fn apply(&mut self, record: &Record, fields: &mut Fields) {
+        let Record::Error(_, raised) = record else {
+            return;
+        };
+        let (seen, message) = Seen::of(raised, fields);
+        let by_place = by_place(&seen, message);
+        let has_place = seen.place.is_some();
+        let Some(found) = self.find(seen) else {
+            fields.word(semconv::EXCEPTION_STACKTRACE, UNRESOLVED);
+            let fingerprint = raised.fingerprint.unwrap_or(by_place);
+            return fields.word(semconv::ERROR_FINGERPRINT, &fingerprint.to_string());
+        };
+        let fingerprint = raised.fingerprint.or(found.fingerprint).unwrap_or(by_place);
+        fields.word(semconv::ERROR_FINGERPRINT, &fingerprint.to_string());
+        if !found.trace.is_empty() {
+            fields.word(semconv::EXCEPTION_STACKTRACE, &found.trace);
         }
-    }
-    let has_place = told_file.is_some();
-    let origin = match is_panic {
-        true => Origin::Panic,
-        false => Origin::Call,
-    };
-    let mut trace = trim(frames, origin);
-    // What lies further in than the place that is told is `#[track_caller]`: not the culprit, as a
-    // `From` that `?` calls, or the indexing of a slice.
-    if let (Some(file), Some(line)) = (told_file, told_line) {
-        let is_told = |frame: &Frame| is_at(frame, file, line);
-        trace = &trace[trace.iter().position(is_told).unwrap_or(0)..];
-    }
-    fields.word(semconv::EXCEPTION_STACKTRACE, &render(trace));
-    if let Some(frame) = trace.iter().find(|frame| frame.in_app) {
-        if let Some(function) = &frame.function {
+        if let Some(function) = &found.function {
             fields.word(semconv::CODE_FUNCTION_NAME, function);
         }
-        if let (false, Some(file), Some(line)) = (has_place, &frame.file, frame.line) {
+        if let (false, Some((file, line))) = (has_place, &found.place) {
             fields.word(semconv::CODE_FILE_PATH, file);
-            fields.number(semconv::CODE_LINE_NUMBER, line.into());
+            fields.number(semconv::CODE_LINE_NUMBER, (*line).into());
         }
+        if let Some(lines) = &found.lines {
+            fields.told(semconv::ERROR_SOURCE, lines);
+        }
+    }
+}
+
+/// The fingerprint where no function of the application's is known: by the place, else by the words.
+fn by_place(seen: &Seen, message: &str) -> Fingerprint {
+    match &seen.place {
+        Some((file, line)) => Fingerprint::of_words(&[&seen.type_name, file, &line.to_string()]),
+        None => Fingerprint::of_words(&[&seen.type_name, &template(message)]),
+    }
+}
+
+impl Seen {
+    /// With the message.
+    fn of<'a>(raised: &Raised, fields: &'a Fields) -> (Self, &'a str) {
+        let (mut type_name, mut message, mut file, mut line) = ("", "", None, None);
+        for (name, value) in read(fields.as_bytes()) {
+            match (name, value) {
+                (semconv::EXCEPTION_TYPE, Value::Text(name)) => type_name = name,
+                (semconv::EXCEPTION_MESSAGE, Value::Text(text)) => message = text,
+                (semconv::CODE_FILE_PATH, Value::Text(path)) => file = Some(path),
+                (semconv::CODE_LINE_NUMBER, Value::Integer(number)) => line = Some(number),
+                _ => {}
+            }
+        }
+        let seen = Self {
+            frames: raised.stack.frames().into(),
+            type_name: type_name.into(),
+            place: file.zip(line).map(|(file, line)| (file.into(), line)),
+        };
+        (seen, message)
+    }
+
+    /// What of the stack is shown.
+    fn trace<'a>(&self, frames: &'a [Frame]) -> &'a [Frame] {
+        let origin = match &*self.type_name == panics::TYPE {
+            true => Origin::Panic,
+            false => Origin::Call,
+        };
+        let trace = trim(frames, origin);
+        // What lies further in than the place that is told is `#[track_caller]`: not the culprit, as
+        // a `From` that `?` calls, or the indexing of a slice.
+        let told = self.place.as_ref().and_then(|(file, line)| {
+            let is_told = |frame: &Frame| is_at(frame, file, *line);
+            trace.iter().position(is_told)
+        });
+        trace.get(told.unwrap_or(0)..).unwrap_or_default()
+    }
+}
+
+impl Found {
+    /// And whether no frame of Rust's has a line.
+    fn of(seen: &Seen, resolver: &mut Resolver, sources: &mut Sources) -> (Self, bool) {
+        let frames = resolver.resolve_all(&seen.frames);
+        let trace = seen.trace(&frames);
+        let own = trace.iter().find(|frame| frame.in_app);
+        let place = own.and_then(|frame| Some((frame.file.clone()?, frame.line?)));
+        // The C library may have its own.
+        let is_rust = |file: &str| file.ends_with(".rs");
+        let has_line =
+            |frame: &Frame| frame.line.is_some() && frame.file.as_deref().is_some_and(is_rust);
+        let found = Self {
+            trace: render(trace, &resolver.modules_of(trace)),
+            fingerprint: Fingerprint::of_frames(&seen.type_name, trace),
+            function: own.and_then(|frame| frame.function.clone()),
+            lines: place
+                .as_ref()
+                .and_then(|(file, line)| sources.around(file, *line)),
+            place,
+        };
+        (found, !trace.is_empty() && !trace.iter().any(has_line))
     }
 }
 
@@ -155,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_no_stack_is_left_as_it_is() {
+    fn what_carries_no_stack_is_told_without_a_trace() {
         let pipeline = pipeline();
         within(pipeline, || panics::record_caught(pipeline, &"planted"));
-        let told = Told::one(pipeline);
-        let mut fields = Fields::new(Limits::default(), told.fields.clone());
-        ResolveStack::default().apply(&told.record, &mut fields);
-        assert_eq!(fields.as_bytes(), told.fields);
+        let told = resolved(&Told::one(pipeline));
+        assert_eq!(told.value(semconv::EXCEPTION_STACKTRACE), None);
+        assert_eq!(told.value(semconv::CODE_FUNCTION_NAME), None);
+        assert!(told.value(semconv::ERROR_FINGERPRINT).is_some());
     }
 }

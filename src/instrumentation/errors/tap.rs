@@ -1,17 +1,20 @@
 //! What the HTTP layer tells.
 
-use super::{HandlerError, panics};
+use super::{HandlerError, logged, panics};
 use crate::pipeline::{Pipeline, ResponseTap};
 use ::http::{Extensions, StatusCode};
 use std::any::Any;
 
 /// Has the HTTP layer tell `pipeline` of errors that its responses carry, and of panics that it
-/// catches.
+/// catches, and lines of log of errors that they carry.
 pub(crate) fn watch(pipeline: &'static Pipeline) {
     panics::prepare(pipeline);
     pipeline
         .response_tap
         .get_or_init(|| Box::new(Tap { pipeline }));
+    pipeline
+        .error_tap
+        .get_or_init(|| Box::new(logged::Tap { pipeline }));
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! with no lock held, may panic, may never come to an end of their causes, and may capture errors
 //! themselves.
 
+use super::kinds;
 use crate::records::Limits;
 use std::{
     cell::Cell,
@@ -21,6 +22,18 @@ const PANICKED: &str = "(its Display panicked)";
 const MORE_CAUSES: &str = ": …";
 /// The type of what has none to tell.
 const OF_ANY_TYPE: &str = "dyn Error";
+/// What `Debug` begins with where somebody put words around an error, as `anyhow` does: the error
+/// within tells more.
+const WRAPPED: &str = "Error";
+
+/// What an error says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    /// Its message and those of its causes.
+    pub(super) message: &'a str,
+    /// Its causes, one a line: `type: message`.
+    pub(super) causes: &'a str,
+}
 
 pub(super) struct Told<'a> {
     error: &'a (dyn Error + 'a),
@@ -33,43 +46,63 @@ impl<'a> Told<'a> {
         Self { error, type_name }
     }
 
+    /// Of one whose type can be asked for.
+    pub(super) fn of_any(error: &'a (dyn Error + 'static)) -> Self {
+        let type_name = kinds::known(error).unwrap_or("dyn core::error::Error");
+        Self { error, type_name }
+    }
+
     /// `exception.type`.
     pub(super) fn with_type<T>(&self, read: impl FnOnce(&str) -> T) -> T {
         if !self.type_name.starts_with("dyn ") {
             return read(self.type_name);
         }
-        let mut begin = LeadingName::default();
-        // An error: the name is over, and what follows is not asked for.
-        let debugged = Telling::enter().and_then(|_telling| {
-            guarded(|| {
-                let _ = write!(begin, "{:?}", self.error);
-            })
-        });
-        read(debugged.and_then(|()| begin.get()).unwrap_or(OF_ANY_TYPE))
+        let Some(telling) = Telling::enter() else {
+            return read(OF_ANY_TYPE);
+        };
+        let mut begin = LeadingName::of(self.error);
+        if begin.get() == Some(WRAPPED)
+            && let Some(cause) = guarded(|| self.error.source()).flatten()
+        {
+            if let Some(known) = kinds::known(cause) {
+                drop(telling);
+                return read(known);
+            }
+            begin = LeadingName::of(cause);
+        }
+        drop(telling);
+        read(begin.get().unwrap_or(OF_ANY_TYPE))
     }
 
-    /// `exception.message`: the error and its causes, in memory that the thread keeps.
-    pub(super) fn with_message<T>(&self, limits: Limits, read: impl FnOnce(&str) -> T) -> T {
+    /// `exception.message` and the causes, in memory that the thread keeps.
+    pub(super) fn with_text<T>(&self, limits: Limits, read: impl FnOnce(Text<'_>) -> T) -> T {
         thread_local! {
-            static KEPT: Cell<String> = const { Cell::new(String::new()) };
+            static KEPT: Cell<[String; 2]> = const { Cell::new([String::new(), String::new()]) };
         }
         const MOST_KEPT: usize = 32 * 1024;
         let Some(telling) = Telling::enter() else {
-            return read(NOT_ASKED);
+            let (message, causes) = (NOT_ASKED, "");
+            return read(Text { message, causes });
         };
-        let mut text = KEPT.try_with(Cell::take).unwrap_or_default();
-        text.clear();
+        let mut kept = KEPT.try_with(Cell::take).unwrap_or_default();
+        kept.iter_mut().for_each(String::clear);
+        let [text, causes] = kept;
         let mut chain = Chain {
             text,
+            causes,
             // A character more than fits, so that a cut is counted where it is made.
             room: limits.message_bytes.saturating_add(4),
+            room_of_causes: limits.value_bytes.saturating_add(4),
         };
         chain.write(self.error);
         drop(telling);
-        let read = read(&chain.text);
-        if chain.text.capacity() <= MOST_KEPT {
+        let read = read(Text {
+            message: &chain.text,
+            causes: &chain.causes,
+        });
+        if chain.text.capacity() + chain.causes.capacity() <= MOST_KEPT {
             // An error: the thread is going.
-            let _ = KEPT.try_with(|kept| kept.set(chain.text));
+            let _ = KEPT.try_with(|kept| kept.set([chain.text, chain.causes]));
         }
         read
     }
@@ -98,6 +131,21 @@ struct LeadingName {
 
 impl LeadingName {
     const LONGEST: usize = 64;
+
+    fn of(error: &dyn Error) -> Self {
+        let mut begin = Self::default();
+        let debugged = guarded(|| {
+            // An error: the name is over, and what follows is not asked for.
+            let _ = write!(begin, "{error:?}");
+        });
+        match debugged {
+            Some(()) => begin,
+            None => Self {
+                is_name: false,
+                ..begin
+            },
+        }
+    }
 
     /// As types and variants are spelled; a word of prose, or a key, is not shown.
     fn get(&self) -> Option<&str> {
@@ -141,10 +189,12 @@ impl fmt::Write for LeadingName {
     }
 }
 
-/// An error and its causes as one text.
+/// An error and its causes as one text, and the causes once more, each with its type.
 struct Chain {
     text: String,
+    causes: String,
     room: usize,
+    room_of_causes: usize,
 }
 
 impl Chain {
@@ -158,9 +208,10 @@ impl Chain {
             self.text.push_str(": ");
             let begin = self.text.len();
             next = self.link(cause);
+            let (so_far, said) = (&self.text[..before], &self.text[begin..]);
+            note(&mut self.causes, self.room_of_causes, cause, said);
             // Many errors end with what their cause says.
-            let (so_far, cause) = (&self.text[..before], &self.text[begin..]);
-            if so_far.ends_with(cause) {
+            if so_far.ends_with(said) {
                 self.text.truncate(before);
             }
         }
@@ -180,6 +231,30 @@ impl Chain {
         }
         guarded(|| error.source()).flatten()
     }
+}
+
+/// Adds a cause as a line of its own, as far as there is room.
+fn note(causes: &mut String, room: usize, cause: &(dyn Error + 'static), said: &str) {
+    if causes.len() > room {
+        return;
+    }
+    if !causes.is_empty() {
+        causes.push('\n');
+    }
+    match kinds::known(cause) {
+        Some(known) => causes.push_str(known),
+        None => causes.push_str(LeadingName::of(cause).get().unwrap_or(OF_ANY_TYPE)),
+    }
+    causes.push_str(": ");
+    // A line is a cause.
+    let lines = said.split_inclusive('\n');
+    lines.for_each(|line| match line.strip_suffix('\n') {
+        Some(line) => {
+            causes.push_str(line);
+            causes.push(' ');
+        }
+        None => causes.push_str(line),
+    });
 }
 
 impl fmt::Write for Chain {

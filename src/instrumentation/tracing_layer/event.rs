@@ -1,14 +1,18 @@
 //! An event as a log record.
 
 use crate::{
-    context,
+    context::{self, Happened},
     ids::SpanContext,
-    pipeline::Pipeline,
-    records::{Fields, Log, Record, Severity, Written},
+    pipeline::{LoggedError, Pipeline},
+    records::{Fields, Log, Record, Severity, Signal, Written},
     semconv,
 };
 use compact_str::CompactString;
-use tracing::{Event, Metadata};
+use std::{error::Error, fmt};
+use tracing::{
+    Event, Metadata,
+    field::{Field, Visit},
+};
 
 pub(super) fn record(
     pipeline: &Pipeline,
@@ -22,11 +26,57 @@ pub(super) fn record(
         severity,
         event_name: CompactString::const_new(""),
     };
-    pipeline.record(Record::Log(log), |fields| {
+    let at = log.at;
+    let mut compose = |fields: &mut Fields| {
         event.record(&mut Written::of_event(fields));
+        context::note_record(
+            at,
+            Happened::Line(severity),
+            event.metadata().name(),
+            fields,
+        );
         place(event.metadata(), fields);
         context::describe(fields);
-    });
+    };
+    let mut log = Some(log);
+    if severity >= Severity::Error
+        && let Some(tap) = pipeline.error_tap.get()
+    {
+        let metadata = event.metadata();
+        event.record(&mut FirstError {
+            is_found: false,
+            then: |error: &(dyn Error + 'static)| {
+                let logged = log.take().map(|log| LoggedError {
+                    error,
+                    log,
+                    file: metadata.file(),
+                    line: metadata.line(),
+                    has_message: metadata.fields().field("message").is_some(),
+                });
+                log = logged.and_then(|logged| tap.logged(logged, &mut compose));
+            },
+        });
+    }
+    // An error was told, or there is nobody to tell of a line.
+    if let Some(log) = log.filter(|_| pipeline.handoff.wants(Signal::Logs)) {
+        pipeline.record(Record::Log(log), compose);
+    }
+}
+
+/// Looks for a value that is an error, as errors are given: `&dyn Error`.
+struct FirstError<F> {
+    is_found: bool,
+    then: F,
+}
+
+impl<F: FnMut(&(dyn Error + 'static))> Visit for FirstError<F> {
+    fn record_error(&mut self, _: &Field, value: &(dyn Error + 'static)) {
+        if !std::mem::replace(&mut self.is_found, true) {
+            (self.then)(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 /// Where in the source an event or a span stands.

@@ -6,6 +6,7 @@ use crate::{
     export::Destination,
     logs::{Format, LogFile},
     pipeline::{self, Exemplars, Sampling, UserIds},
+    stack::InApp,
     telemetry::environment,
 };
 use std::time::Duration;
@@ -16,9 +17,11 @@ pub(super) struct Signals {
     destinations: Vec<Destination>,
     sampling: Option<Sampling>,
     slow_after: Option<Duration>,
+    error_quiet_period: Option<Duration>,
     push_interval: Option<Duration>,
     queue_bytes: Option<usize>,
     user_ids: Option<UserIds>,
+    in_app: InApp,
     pub(super) format: Format,
     pub(super) file: Option<LogFile>,
 }
@@ -30,6 +33,7 @@ pub(super) struct Decided {
     pub(super) pipeline: pipeline::Settings,
     pub(super) push_interval: Duration,
     pub(super) queue_bytes: usize,
+    pub(super) in_app: InApp,
     pub(super) environment: environment::Settings,
 }
 
@@ -60,6 +64,30 @@ impl Builder {
     /// that fails. Default: 2 seconds.
     pub fn slow_after(mut self, duration: Duration) -> Self {
         self.signals.slow_after = Some(duration);
+        self
+    }
+
+    /// The crates whose functions are the application's own: they alone make an error's fingerprint,
+    /// and `code.function.name` is the innermost of them. May be called again. Default: all crates
+    /// but Rust's, those out of a registry or a git checkout of cargo, and orderscope.
+    pub fn in_app_include<S: Into<String>>(mut self, crates: impl IntoIterator<Item = S>) -> Self {
+        let crates = crates.into_iter().map(Into::into);
+        self.signals.in_app.include.extend(crates);
+        self
+    }
+
+    /// Crates that are not the application's own though they look so, such as vendored ones. They
+    /// have precedence over [`in_app_include`](Self::in_app_include).
+    pub fn in_app_exclude<S: Into<String>>(mut self, crates: impl IntoIterator<Item = S>) -> Self {
+        let crates = crates.into_iter().map(Into::into);
+        self.signals.in_app.exclude.extend(crates);
+        self
+    }
+
+    /// An error that comes after so long without one of its group has come back: its event carries
+    /// `orderscope.error.regressed`. Default: an hour.
+    pub fn error_quiet_period(mut self, quiet: Duration) -> Self {
+        self.signals.error_quiet_period = Some(quiet);
         self
     }
 
@@ -106,6 +134,22 @@ impl Builder {
 }
 
 impl Signals {
+    /// # Errors
+    /// What is named is no crate.
+    fn check_crates(&self) -> Result<(), Error> {
+        let InApp { include, exclude } = &self.in_app;
+        let named = include.iter().map(|name| ("in_app_include", name));
+        let named = named.chain(exclude.iter().map(|name| ("in_app_exclude", name)));
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        for (setting, name) in named {
+            if name.is_empty() || !name.chars().all(is_part) {
+                let accepted = "the name of a crate, such as `orders` or `payment-core`";
+                return Err(Error::configuration(setting, name, accepted));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn decide(&self) -> Result<Decided, Error> {
         let environment = environment::settings(&environment::Process)?;
         let destinations = match (environment.is_disabled, self.destinations.as_slice()) {
@@ -120,6 +164,7 @@ impl Signals {
                 return Err(Error::configuration("a destination's name", name, accepted));
             }
         }
+        self.check_crates()?;
         let push_interval = self.push_interval.unwrap_or(environment.pushes.interval);
         if push_interval.is_zero() || push_interval > LONGEST_INTERVAL {
             let (given, accepted) = (
@@ -143,6 +188,9 @@ impl Signals {
             pipeline: pipeline::Settings {
                 sampling,
                 slow_after: self.slow_after.unwrap_or(defaults.slow_after),
+                error_quiet_period: self
+                    .error_quiet_period
+                    .unwrap_or(defaults.error_quiet_period),
                 user_ids: self.user_ids.clone().unwrap_or(UserIds::Raw),
                 record_limits: environment.limits,
                 propagates: environment.propagates_trace,
@@ -153,6 +201,7 @@ impl Signals {
             },
             push_interval,
             queue_bytes,
+            in_app: self.in_app.clone(),
             environment,
         })
     }
