@@ -49,6 +49,8 @@ mod orders;
 mod payments;
 #[path = "food_delivery/platform.rs"]
 mod platform;
+#[path = "food_delivery/problems.rs"]
+mod problems;
 #[path = "food_delivery/provider.rs"]
 mod provider;
 #[path = "food_delivery/strangers.rs"]

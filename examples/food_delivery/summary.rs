@@ -14,7 +14,7 @@ use orderscope::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::{backend::Received, ledger::Ledger, tallies::Tallies};
+use crate::{backend::Received, ledger::Ledger, problems::Problems, tallies::Tallies};
 
 /// Of the platform, and of the payment provider that it calls.
 #[derive(Serialize)]
@@ -34,6 +34,7 @@ pub(crate) struct Summary {
     first_byte_seconds: BTreeMap<String, Latency>,
     #[serde(flatten)]
     tallies: Tallies,
+    error_groups: Problems,
     ledger: Ledger,
     /// What arrived in the backend in memory, if it was that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +78,7 @@ impl Summary {
             latency_seconds: by_route(snapshot, LAST_BYTE),
             first_byte_seconds: by_route(snapshot, FIRST_BYTE),
             tallies: Tallies::of(snapshot),
+            error_groups: Problems::of(snapshot),
             ledger: Ledger::of(ledger),
             received,
         }
@@ -200,7 +202,8 @@ impl Display for Summary {
              requests\nthat their client gave up early no first byte: the columns count different \
              requests.\n"
         )?;
-        writeln!(f, "{}telemetry\n{}", self.tallies, self.ledger)?;
+        write!(f, "{}{}", self.tallies, self.error_groups)?;
+        writeln!(f, "telemetry\n{}", self.ledger)?;
 
         write!(f, "{}", self.requests)
     }
