@@ -8,6 +8,7 @@
 
 mod allocations;
 mod backends;
+mod bugs;
 mod descriptors;
 mod example;
 mod exposition;

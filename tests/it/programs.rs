@@ -48,6 +48,20 @@ pub(crate) fn valgrind() -> PathBuf {
     located("VALGRIND", on_the_path("valgrind"))
 }
 
+/// A build of the programs with bugs.
+pub(crate) fn bugs(build: &str) -> PathBuf {
+    let of_run = repository().join("target/host/bugs");
+    let folder = env::var_os("ORDERSCOPE_BUGS").map_or(of_run, PathBuf::from);
+    let program = folder.join(build);
+    let advice = "run `bash tests/run`, which builds it";
+    assert!(
+        program.is_file(),
+        "{} is absent: {advice}",
+        program.display()
+    );
+    program
+}
+
 /// An example, as `cargo test` builds it beside the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().expect("a test has a path");

@@ -8,7 +8,10 @@ use crate::{
     arguments::{Arguments, Kind},
     figures::Figures,
 };
-use orderscope::{Telemetry, capture_error};
+use orderscope::{
+    Telemetry,
+    errors::{Details, capture_error_with},
+};
 use serde_json::{Value, json};
 use std::{
     fmt,
@@ -54,6 +57,9 @@ impl Issued {
     }
 }
 
+/// Of errors, each of which may come once a second; half as many as have places.
+const GROUPS: u64 = 250;
+
 /// An error that bears its number.
 #[derive(Debug)]
 struct Planted(u64);
@@ -68,7 +74,11 @@ impl std::error::Error for Planted {}
 
 impl Issued {
     fn capture(&self) {
-        capture_error(&Planted(next(&self.errors)));
+        let number = next(&self.errors);
+        // Of so many groups that none comes to its limit: each has a record of its own.
+        let group = format!("planted {}", number % GROUPS);
+        let details = Details::new().fingerprint(&group);
+        capture_error_with(&Planted(number), details);
     }
 }
 

@@ -18,9 +18,10 @@ use std::{
 };
 use tower_service::Service as _;
 
-/// Of so many requests one captures an error, and one panics.
+/// Of so many requests one captures an error, and one panics: at L1 less often than once a second,
+/// which is as often as a group's errors are told.
 const ERROR_EVERY: u64 = 250;
-const PANIC_EVERY: u64 = 2_000;
+const PANIC_EVERY: u64 = 2_500;
 
 pub(super) fn start(
     arguments: &Arguments,
