@@ -36,6 +36,7 @@ mod races;
 mod secrets;
 mod settings;
 mod signals;
+mod storms;
 mod variables;
 
 /// Set in the process of a case.

@@ -50,6 +50,17 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
              OTEL_RESOURCE_ATTRIBUTES): every signal carries it"
         );
         let error = refused(
+            Telemetry::builder("orders")
+                .in_app_include(["orders"])
+                .in_app_exclude(["orders::pay"])
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "in_app_exclude is \"orders::pay\", but must be the name of a crate, such as `orders` or \
+             `payment-core`"
+        );
+        let error = refused(
             Telemetry::builder("x")
                 .resource_attribute("", "y")
                 .install(),

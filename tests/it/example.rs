@@ -187,6 +187,7 @@ fn assert_every_signal_is_told(summary: &Value) {
             "food_delivery::provider::ChargeError",
         ],
     );
+    assert_errors_are_grouped(summary);
     let severities = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"];
     platform.assert_some("logs", &severities);
     assert_eq!(summary["logs"].as_object().unwrap().len(), severities.len());
@@ -200,6 +201,34 @@ fn assert_every_signal_is_told(summary: &Value) {
     payments.assert_some("events", &["charge_captured"]);
     payments.assert_some("errors", &["food_delivery::payments::ChargeError"]);
     payments.assert_delivered_in_memory();
+}
+
+/// Every error is of a group, and each group says whom it met.
+fn assert_errors_are_grouped(summary: &Value) {
+    let groups = summary["error_groups"].as_array().unwrap();
+    let count = |group: &Value| group["count"].as_u64().unwrap();
+    let errors = summary["errors"].as_object().unwrap().values();
+    let errors: u64 = errors.map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(groups.iter().map(count).sum::<u64>(), errors, "{groups:#?}");
+    let panics = groups
+        .iter()
+        .find(|group| group["type"] == "panic")
+        .unwrap();
+    assert_eq!(panics["is_handled"], false);
+    for group in groups {
+        assert_eq!(group["fingerprint"].as_str().unwrap().len(), 16, "{group}");
+        assert_eq!(group["release"], env!("CARGO_PKG_VERSION"), "{group}");
+        assert!(!group["message"].as_str().unwrap().is_empty(), "{group}");
+    }
+    let of_users = groups
+        .iter()
+        .find(|group| group["affected_users"].as_u64() > Some(0));
+    let of_users = of_users.unwrap_or_else(|| panic!("no user was met: {groups:#?}"));
+    assert!(
+        !of_users["endpoints"].as_array().unwrap().is_empty(),
+        "{of_users}"
+    );
+    assert!(of_users["affected_users"].as_u64() <= of_users["count"].as_u64());
 }
 
 #[tokio::test]

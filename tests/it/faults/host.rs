@@ -72,6 +72,14 @@ pub(super) fn tell(figures: &str) {
     println!("{figures}");
 }
 
+fn sending(wire: Wire, collector: &Collector, options: &str) -> String {
+    let (protocol, url) = match wire {
+        Wire::Http => ("http", collector.url()),
+        Wire::Grpc => ("grpc", collector.grpc_url()),
+    };
+    format!("--endpoint {url} --protocol {protocol} {options}")
+}
+
 impl Host {
     /// Sends to that collector; `options` is the rest of the command line, in words.
     pub(super) fn start(
@@ -80,20 +88,34 @@ impl Host {
         collector: &Collector,
         options: &str,
     ) -> Self {
-        let (protocol, url) = match wire {
-            Wire::Http => ("http", collector.url()),
-            Wire::Grpc => ("grpc", collector.grpc_url()),
-        };
-        Self::with(
-            fault,
-            &format!("--endpoint {url} --protocol {protocol} {options}"),
-        )
+        Self::with(fault, &sending(wire, collector, options))
+    }
+
+    /// As `start`, with an allocator that gives back what is freed: what is resident is what is held.
+    pub(super) fn thrifty(
+        fault: &'static str,
+        wire: Wire,
+        collector: &Collector,
+        options: &str,
+    ) -> Self {
+        // Any of these keeps glibc from raising its thresholds by what it sees.
+        const THRIFT: [(&str, &str); 3] = [
+            ("MALLOC_ARENA_MAX", "1"),
+            ("MALLOC_MMAP_THRESHOLD_", "65536"),
+            ("MALLOC_TRIM_THRESHOLD_", "65536"),
+        ];
+        Self::in_environment(fault, &sending(wire, collector, options), &THRIFT)
     }
 
     pub(super) fn with(fault: &'static str, options: &str) -> Self {
+        Self::in_environment(fault, options, &[])
+    }
+
+    fn in_environment(fault: &'static str, options: &str, environment: &[(&str, &str)]) -> Self {
         let mut process = Command::new(program())
             .args(options.split_whitespace())
             .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

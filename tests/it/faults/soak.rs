@@ -124,7 +124,7 @@ impl Run {
             "--load l1 --rate 200 --threads 1 --bytes 8388608 --within 20000 --interval 5000";
         Self {
             wire,
-            host: Host::start(FAULT, wire, &collector, options),
+            host: Host::thrifty(FAULT, wire, &collector, options),
             collector,
             samples: Vec::new(),
             healthy: Vec::new(),
@@ -164,6 +164,11 @@ impl Run {
             rss.0 as f64 / MIB,
             rss.1 as f64 / MIB,
             slope / MIB,
+        ));
+        let healthy = self.healthy.iter().map(|usage| usage.rss_bytes >> 10);
+        tell(&format!(
+            "{FAULT} {wire:?}: RSS in KiB {:?}",
+            healthy.collect::<Vec<_>>()
         ));
         if let Some(most) = course.most_slope {
             assert!(

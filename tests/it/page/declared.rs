@@ -21,7 +21,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 39] = [
+const NAMES: [(&str, &str, &str); 42] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -35,6 +35,21 @@ const NAMES: [(&str, &str, &str); 39] = [
         "",
     ),
     ("orderscope.panics", "orderscope_panics", ""),
+    (
+        "orderscope.error.groups.active",
+        "orderscope_error_groups_active",
+        "",
+    ),
+    (
+        "orderscope.error.groups.new",
+        "orderscope_error_groups_new",
+        "",
+    ),
+    (
+        "orderscope.error.group.affected_users",
+        "orderscope_error_group_affected_users",
+        "",
+    ),
     ("orderscope.events", "orderscope_events", ""),
     ("orderscope.events.refused", "orderscope_events_refused", ""),
     (
@@ -360,6 +375,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_log_records"), 6);
     assert_eq!(series("orderscope_exceptions"), 6 * 2);
     assert_eq!(series("orderscope_panics"), 1);
+    assert_eq!(series("orderscope_error_groups_new"), 1);
     assert_eq!(series("orderscope_events_refused"), 2);
     assert_eq!(series("orderscope_worker_restarts"), 1);
 }
