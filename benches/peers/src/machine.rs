@@ -12,6 +12,7 @@ const PEERS: [&str; 8] = [
     "opentelemetry_sdk",
     "axum-otel-metrics",
     "logfire",
+    "sentry",
 ];
 
 pub(crate) fn line(date: Option<&str>) -> String {

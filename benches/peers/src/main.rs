@@ -15,6 +15,7 @@ mod allocator;
 mod arguments;
 mod assembly;
 mod encoded;
+mod errors;
 mod json_line;
 mod logfire;
 mod machine;
@@ -55,9 +56,7 @@ fn main() -> ExitCode {
 /// One row, in this process.
 fn measure(key: &str, is_quick: bool) {
     let request = requests::ALL.iter().find(|variant| variant.key == key);
-    let operation = operations::ALL
-        .iter()
-        .find(|operation| operation.key == key);
+    let operation = operations::all().find(|operation| operation.key == key);
     let measured = match (request, operation) {
         (Some(variant), _) => variant.measure(is_quick),
         (_, Some(operation)) => operation.measure(is_quick),
@@ -75,8 +74,7 @@ fn print(arguments: &Arguments) {
         .map(|variant| (variant, in_a_process_of_its_own(variant.key, arguments)))
         .collect();
     print!("{}", table::requests(&rows));
-    let rows: Vec<_> = operations::ALL
-        .iter()
+    let rows: Vec<_> = operations::all()
         .filter(|operation| arguments.picks(operation.key))
         .map(|operation| (operation, in_a_process_of_its_own(operation.key, arguments)))
         .collect();

@@ -2,10 +2,9 @@
 
 use crate::{
     assembly::{self, End, flushed},
-    json_line, ours,
-    rounds::{self, Delivered, Measured, Subject},
+    errors, json_line, ours,
+    rounds::{self, Measured, Subject},
     sinks::Sink,
-    stack,
 };
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use orderscope::{telemetry::Sampling, track_event};
@@ -18,8 +17,8 @@ pub(crate) struct Operation {
     /// The row of ours that does the same.
     pub(crate) against: &'static str,
     /// As many as wait for a flush.
-    a_turn: u32,
-    start: fn() -> Subject,
+    pub(crate) a_turn: u32,
+    pub(crate) start: fn() -> Subject,
 }
 
 impl Operation {
@@ -30,14 +29,16 @@ impl Operation {
 
 const ERROR: &str = "`error!` with 3 fields to an OTLP record";
 const EVENT: &str = "business event with 6 attributes";
-const CAPTURED: &str = "captured error, a stack of 30 frames";
 const LINE: &str = "line of JSON with 3 fields";
 /// No stock queue of OpenTelemetry overflows at its 2,048 before it is flushed.
 const RECORDS_A_TURN: u32 = 2_000;
-/// The text of one takes as long as a hundred records.
-const STACKS_A_TURN: u32 = 100;
 
-pub(crate) static ALL: [Operation; 11] = [
+/// Every row, in the order of the table.
+pub(crate) fn all() -> impl Iterator<Item = &'static Operation> {
+    RECORDS.iter().chain(&errors::ALL)
+}
+
+static RECORDS: [Operation; 8] = [
     Operation {
         key: "ours-error",
         what: ERROR,
@@ -85,30 +86,6 @@ pub(crate) static ALL: [Operation; 11] = [
         against: "ours-event",
         a_turn: RECORDS_A_TURN,
         start: || through_the_appender(event_of_tracing, End::Encoded),
-    },
-    Operation {
-        key: "ours-capture",
-        what: CAPTURED,
-        by: "**orderscope**, `capture_error`, names and record included",
-        against: "ours-capture",
-        a_turn: STACKS_A_TURN,
-        start: || through_ours(stack::captured_by_ours),
-    },
-    Operation {
-        key: "std-capture",
-        what: CAPTURED,
-        by: "`Backtrace::force_capture()`, no names",
-        against: "ours-capture",
-        a_turn: STACKS_A_TURN,
-        start: || by_itself(stack::captured_by_std),
-    },
-    Operation {
-        key: "std-format",
-        what: CAPTURED,
-        by: "`Backtrace::force_capture()` as text",
-        against: "ours-capture",
-        a_turn: STACKS_A_TURN,
-        start: || by_itself(stack::formatted_by_std),
     },
     Operation {
         key: "ours-json",
@@ -185,13 +162,5 @@ fn through_the_appender(operation: fn(), end: End) -> Subject {
         run: times(operation),
         settle: Box::new(move || flushed(logs.force_flush())),
         delivered: Box::new(move || sink.delivered()),
-    }
-}
-
-fn by_itself(operation: fn()) -> Subject {
-    Subject {
-        run: times(operation),
-        settle: Box::new(|| {}),
-        delivered: Box::new(Delivered::default),
     }
 }

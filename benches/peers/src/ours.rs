@@ -7,6 +7,7 @@ use crate::{
 };
 use orderscope::{
     Telemetry,
+    clock::Clock,
     export::{Destination, InMemory, Signal},
     logs::Levels,
     telemetry::{Builder, Sampling},
@@ -31,16 +32,26 @@ pub(crate) fn full(handler: Handler, sampling: Sampling) -> Subject {
     orders::served(app, settle, Box::new(move || delivered(&telemetry)))
 }
 
+/// As by default, in a time of its own where one is given.
+pub(crate) fn timed_by(clock: Option<Clock>) -> Telemetry {
+    configured(|builder| match clock {
+        Some(clock) => builder.clock(clock),
+        None => builder,
+    })
+}
+
 pub(crate) fn with_destination(sampling: Sampling) -> Telemetry {
+    configured(|builder| builder.sampling(sampling))
+}
+
+fn configured(configure: impl FnOnce(Builder) -> Builder) -> Telemetry {
     // So little is kept that it is soon dropped, as the peers' sinks do.
     let sink = InMemory::with_bound(1 << 20);
     // Metrics are pushed once a minute, which a flush would do after each turn.
     let destination = Destination::in_memory("memory", &sink).only([Signal::Traces, Signal::Logs]);
-    installed(
-        Telemetry::builder("orders")
-            .destination(destination)
-            .sampling(sampling),
-    )
+    installed(configure(
+        Telemetry::builder("orders").destination(destination),
+    ))
 }
 
 /// Of the whole process, its subscriber as `install()` would set it, but for the lines on stderr.

@@ -20,6 +20,12 @@ pub(crate) fn captured_by_ours() {
     down(DEPTH, || orderscope::capture_error(&OvenBroken));
 }
 
+pub(crate) fn captured_by_sentry() {
+    down(DEPTH, || {
+        black_box(sentry::capture_error(&OvenBroken));
+    });
+}
+
 pub(crate) fn captured_by_std() {
     down(DEPTH, || drop(black_box(Backtrace::force_capture())));
 }

@@ -1,0 +1,177 @@
+//! The rows of captured errors: whole, counted only, and panics.
+
+use crate::{
+    operations::{Operation, times},
+    ours,
+    rounds::{Delivered, Subject},
+    sinks::Sink,
+    stack,
+};
+use orderscope::clock::ManualClock;
+use sentry::{ClientOptions, Envelope, Transport};
+use std::{
+    panic::{self, catch_unwind},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+const CAPTURED: &str = "captured error, a stack of 30 frames";
+const COUNTED: &str = "the same in a storm";
+const PANICKED: &str = "panic that is caught, its hook";
+/// The text of one takes as long as a hundred records.
+const A_TURN: u32 = 100;
+
+pub(crate) static ALL: [Operation; 9] = [
+    Operation {
+        key: "ours-capture",
+        what: CAPTURED,
+        by: "**orderscope**, `capture_error`, names, group and record included",
+        against: "ours-capture",
+        a_turn: A_TURN,
+        start: || {
+            // A second apart, so that the limit of their group lets each be told whole.
+            let hands =
+                ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+            let clock = hands.clock();
+            through_ours(Some(clock), move || {
+                hands.advance(Duration::from_secs(1));
+                stack::captured_by_ours();
+            })
+        },
+    },
+    Operation {
+        key: "std-capture",
+        what: CAPTURED,
+        by: "`Backtrace::force_capture()`, no names",
+        against: "ours-capture",
+        a_turn: A_TURN,
+        start: || by_itself(stack::captured_by_std),
+    },
+    Operation {
+        key: "std-format",
+        what: CAPTURED,
+        by: "`Backtrace::force_capture()` as text",
+        against: "ours-capture",
+        a_turn: A_TURN,
+        start: || by_itself(stack::formatted_by_std),
+    },
+    Operation {
+        key: "sentry-capture",
+        what: CAPTURED,
+        by: "sentry, `capture_error`, `attach_stacktrace`",
+        against: "ours-capture",
+        a_turn: A_TURN,
+        start: || through_sentry(Ends::Dropped, stack::captured_by_sentry),
+    },
+    Operation {
+        key: "sentry-capture-encoded",
+        what: CAPTURED,
+        by: "the same, its envelope written",
+        against: "ours-capture",
+        a_turn: A_TURN,
+        start: || through_sentry(Ends::Written, stack::captured_by_sentry),
+    },
+    Operation {
+        key: "ours-storm",
+        what: COUNTED,
+        by: "**orderscope**, `capture_error`: ten are told, then one a second, all are counted",
+        against: "ours-storm",
+        a_turn: 1_000,
+        start: || through_ours(None, stack::captured_by_ours),
+    },
+    Operation {
+        key: "sentry-storm",
+        what: COUNTED,
+        by: "sentry, each told",
+        against: "ours-storm",
+        a_turn: A_TURN,
+        start: || through_sentry(Ends::Dropped, stack::captured_by_sentry),
+    },
+    Operation {
+        key: "ours-panic",
+        what: PANICKED,
+        by: "**orderscope** before a hook that does nothing",
+        against: "ours-panic",
+        a_turn: A_TURN,
+        start: || {
+            panic::set_hook(Box::new(|_| ()));
+            through_ours(None, panics)
+        },
+    },
+    Operation {
+        key: "std-panic",
+        what: PANICKED,
+        by: "a hook that does nothing",
+        against: "ours-panic",
+        a_turn: A_TURN,
+        start: || {
+            panic::set_hook(Box::new(|_| ()));
+            by_itself(panics)
+        },
+    },
+];
+
+fn panics() {
+    let _ = catch_unwind(|| panic!("planted"));
+}
+
+fn through_ours(
+    clock: Option<orderscope::clock::Clock>,
+    operation: impl Fn() + 'static,
+) -> Subject {
+    let telemetry = ours::timed_by(clock);
+    Subject {
+        run: Box::new(move |times| (0..times).for_each(|_| operation())),
+        settle: ours::settle(&telemetry),
+        delivered: Box::new(move || ours::delivered(&telemetry)),
+    }
+}
+
+/// What becomes of an envelope.
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    Dropped,
+    Written,
+}
+
+#[derive(Debug)]
+struct Counted(Sink, Ends);
+
+impl Transport for Counted {
+    fn send_envelope(&self, envelope: Envelope) {
+        if let Ends::Written = self.1 {
+            let mut body = Vec::new();
+            let written = envelope.to_writer(&mut body);
+            written.unwrap_or_else(|error| panic!("{error}"));
+            std::hint::black_box(&body);
+        }
+        self.0.count_logs(1);
+    }
+}
+
+fn through_sentry(ends: Ends, operation: fn()) -> Subject {
+    let sink = Sink::default();
+    let transport: Arc<dyn Transport> = Arc::new(Counted(sink.clone(), ends));
+    let mut options = ClientOptions::default();
+    options.dsn = "http://key@127.0.0.1/1".parse().ok();
+    options.attach_stacktrace = true;
+    options.transport = Some(Arc::new(move |_: &ClientOptions| Arc::clone(&transport)));
+    let guard = sentry::init(options);
+    let mut run = times(operation);
+    Subject {
+        run: Box::new(move |count| {
+            let _kept = &guard;
+            run(count);
+        }),
+        settle: Box::new(|| {}),
+        delivered: Box::new(move || sink.delivered()),
+    }
+}
+
+fn by_itself(operation: fn()) -> Subject {
+    Subject {
+        run: times(operation),
+        settle: Box::new(|| {}),
+        delivered: Box::new(Delivered::default),
+    }
+}
