@@ -2,3 +2,6 @@
 
 #[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
+
+#[doc = include_str!("guide/errors.md")]
+pub mod errors {}

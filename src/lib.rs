@@ -49,14 +49,14 @@
 //! | [`telemetry`] | what the application holds, its builder, its routes, its end |
 //! | [`http`] | the layer, outcomes, streams, propagation, the layer for outgoing calls |
 //! | [`events`] | `track_event`, money, the vocabulary |
-//! | [`errors`] | `capture_error`, panics, errors of handlers |
+//! | [`errors`] | `capture_error`, panics, errors of handlers; their groups |
 //! | [`logs`], [`tracing_layer`] | severities, `critical!`, lines and their files; what becomes of `tracing` |
 //! | [`context`] | the current request: its trace, whom it is for, taking it along |
 //! | [`catalog`] | every instrument, declared once |
 //! | [`snapshot`] | all numbers at one moment |
 //! | [`export`] | where telemetry is sent, and how |
 //! | [`metrics`] | storage: descriptors, caps, the recorder of the `metrics` facade |
-//! | [`guide`] | [what delivery promises](guide::delivery), fault by fault, and beside others |
+//! | [`guide`] | [what delivery promises](guide::delivery), fault by fault, and beside others; [one error](guide::errors), field by field |
 //! | [`resource`], [`ids`], [`clock`], [`error`] | who is speaking, trace ids, time, the one error |
 //!
 //! # Features
