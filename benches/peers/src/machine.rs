@@ -3,7 +3,7 @@
 use std::{fs, process::Command, thread, time::SystemTime};
 
 const LOCK: &str = include_str!("../Cargo.lock");
-const PEERS: [&str; 8] = [
+const PEERS: [&str; 9] = [
     "axum",
     "tower-http",
     "tracing-opentelemetry",
