@@ -133,10 +133,19 @@ impl ErrorGroups {
                 site.belongs_to(Arc::clone(group))
             }
         };
+        let count = self.sites.of_group(group).map(Site::raised).sum();
+        if group.is_of_others() {
+            // Many errors, of which none stands for the rest.
+            let has_come_back = false;
+            return Some(Found {
+                count,
+                has_come_back,
+            });
+        }
         let quiet = u64::try_from(self.quiet.as_nanos()).unwrap_or(u64::MAX);
         let has_come_back = group.tell(told, self.times.of(at), quiet);
         Some(Found {
-            count: self.sites.of_group(group).map(Site::raised).sum(),
+            count,
             has_come_back,
         })
     }

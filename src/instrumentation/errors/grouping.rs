@@ -275,6 +275,31 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_too_many_groups_are_one_and_none_is_lost() {
+        let watched = Watched::new();
+        let mut told = Vec::new();
+        for number in 0..2_000 {
+            let given = number.to_string();
+            within(watched.pipeline, || {
+                capture_error_with(&std::fmt::Error, Details::new().fingerprint(&given));
+            });
+            watched.hands.advance(Duration::from_secs(1));
+            if number % 50 == 49 {
+                told.extend(watched.records());
+            }
+        }
+        assert_eq!(told.len(), 2_000);
+        let groups = watched.pipeline.error_groups.shown(None);
+        let others = groups.iter().find(|group| group.exception_type == "_OTHER");
+        let others = others.expect("they find no place of their own");
+        assert!(others.count > 1_400, "{others:?}");
+        assert_eq!(watched.number("orderscope.exceptions"), 2_000.0);
+        // The event has its own all the same.
+        let given = crate::stack::Fingerprint::of_words(&["1999"]).to_string();
+        assert_eq!(told[1_999].text(semconv::ERROR_FINGERPRINT), given);
+    }
+
+    #[test]
     fn a_request_of_no_route_and_no_user_is_counted_all_the_same() {
         let watched = Watched::new();
         let mut nobody = request(watched.pipeline);

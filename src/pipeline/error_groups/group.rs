@@ -8,6 +8,8 @@ use crate::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The type of errors that are not told apart.
+const OTHERS: &str = "_OTHER";
 /// Bytes of the message that stands for the group.
 const LONGEST_MESSAGE: usize = 256;
 
@@ -57,7 +59,15 @@ impl Group {
 
     /// The group of errors whose sites found no place.
     pub(super) fn of_others() -> Self {
-        Self::new(Fingerprint::of_words(&["_OTHER"]), &Limit::default())
+        let others = Self::new(Fingerprint::of_words(&[OTHERS]), &Limit::default());
+        if let Some(mut last) = others.last.hold() {
+            OTHERS.clone_into(&mut last.type_name);
+        }
+        others
+    }
+
+    pub(super) fn is_of_others(&self) -> bool {
+        self.fingerprint == Fingerprint::of_words(&[OTHERS])
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {

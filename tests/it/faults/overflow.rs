@@ -61,7 +61,10 @@ fn overflown() -> Vec<Thread> {
     let row = ended.report.row("logs");
     // Five times L2, as far as the machine can: in a long run it has nothing else to do.
     let least = if is_long() { 9 } else { 5 } * 4 * EVENTS / 10;
-    assert!(row.accepted >= least, "{FAULT}: less than {least} a round: {row}");
+    assert!(
+        row.accepted >= least,
+        "{FAULT}: less than {least} a round: {row}"
+    );
     assert!(row.dropped() > 0, "{FAULT}: nothing overflowed: {row}");
     ended.report.threads
 }

@@ -233,6 +233,21 @@ async fn an_error_is_told_with_what_the_application_adds() {
 }
 
 #[tokio::test]
+async fn which_crates_are_the_application_s_own_decides_what_function_is_named() {
+    let named = async |scene: Scene| {
+        let app = scene.app(Router::new().route("/", get(async || capture_error(&no_amount()))));
+        ask(&app, "/").await;
+        scene.log().await.says("code.function.name")
+    };
+    let ours = named(Scene::of(|builder| builder.in_app_include(["it"]))).await;
+    assert!(ours.starts_with("it::signals::groups::"), "{ours}");
+    let theirs = named(Scene::of(|builder| builder.in_app_include(["axum"]))).await;
+    assert!(theirs.contains("axum"), "{theirs}");
+    let none = named(Scene::of(|builder| builder.in_app_exclude(["it", "tests"]))).await;
+    assert!(!none.contains("it::signals"), "{none}");
+}
+
+#[tokio::test]
 async fn a_storm_is_counted_whole_and_told_in_part_and_the_ledger_knows_what_was_told() {
     const STORM: usize = 5_000;
     let scene = Scene::new();
