@@ -111,7 +111,7 @@ use crate::{
     stack::Fingerprint,
 };
 use exception::{Exception, place};
-use raise::{Origin, Raise, WAY};
+use raise::{Raise, WAY};
 use std::{any, error::Error, panic::Location};
 use told::Told;
 
@@ -218,19 +218,15 @@ fn capture(told: &Told<'_>, details: &Details<'_>, at: &Location<'_>) {
     let given = details.given_fingerprint();
     let given = given.map(|text| Fingerprint::of_words(&[text]));
     told.with_type(|type_name| {
-        let origin = Origin {
-            type_name,
-            place: Some(place(at)),
-            fingerprint: given,
-        };
-        let (key, raised) = origin.look(WAY, Some(pipeline));
         let raise = Raise {
             severity: details.given_severity(),
             is_handled: true,
             type_name,
-            key,
+            place: Some(place(at)),
+            fingerprint: given,
         };
-        raise.count(pipeline);
+        let (key, raised) = raise.look(WAY, Some(pipeline));
+        raise.count(pipeline, key);
         let Some(raised) = raised else {
             return;
         };

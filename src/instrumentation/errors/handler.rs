@@ -2,7 +2,7 @@
 
 use super::{
     exception::{Exception, describe_request, in_a_file_of_the_program, place},
-    raise::{Origin, Raise, WAY},
+    raise::{Raise, WAY},
     told::Told,
 };
 use crate::{
@@ -91,12 +91,8 @@ impl HandlerError {
             }));
         }
         told.with_type(|type_name| {
-            let origin = Origin {
-                type_name,
-                place: Some(place(at)),
-                fingerprint: None,
-            };
-            let (key, raised) = origin.look(WAY, pipeline);
+            let raise = raised_here(Severity::Error, type_name, Some(place(at)));
+            let (key, raised) = raise.look(WAY, pipeline);
             let pending = Pending {
                 pipeline,
                 severity: Severity::Error,
@@ -124,6 +120,20 @@ impl HandlerError {
     /// Called while the request is the current one.
     pub(super) fn reached_the_layer(&self, pipeline: &'static Pipeline, status: StatusCode) {
         self.0.record(Some((pipeline, status)));
+    }
+}
+
+fn raised_here<'a>(
+    severity: Severity,
+    type_name: &'a str,
+    place: Option<(&'a str, u32)>,
+) -> Raise<'a> {
+    Raise {
+        severity,
+        is_handled: true,
+        type_name,
+        place,
+        fingerprint: None,
     }
 }
 
@@ -183,13 +193,8 @@ impl Carried {
         let Some(pipeline) = of_layer.or(pending.pipeline).or_else(context::pipeline) else {
             return pipeline::count_unclaimed();
         };
-        let raise = Raise {
-            severity: pending.severity,
-            is_handled: true,
-            type_name: &self.type_name,
-            key: pending.key,
-        };
-        raise.count(pipeline);
+        let raise = raised_here(pending.severity, &self.type_name, None);
+        raise.count(pipeline, pending.key);
         let Some(whole) = pending.whole else {
             return;
         };

@@ -41,8 +41,9 @@ fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&
     if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
-    let (key, raised) = panics::origin(at.map(place)).look(WAY_OF_A_PANIC, Some(pipeline));
-    let raise = panics::count(pipeline, key);
+    let raise = panics::raised(at.map(place));
+    let (key, raised) = raise.look(WAY_OF_A_PANIC, Some(pipeline));
+    panics::count(pipeline, &raise, key);
     // A record of it would be sent by what just failed, and would fail it again.
     if worker::is_this_thread() {
         return;

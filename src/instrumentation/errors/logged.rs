@@ -2,7 +2,7 @@
 
 use super::{
     exception::{Exception, describe_method},
-    raise::{Origin, Raise, WAY},
+    raise::{Raise, WAY},
     told::Told,
 };
 use crate::{
@@ -22,19 +22,15 @@ impl ErrorTap for Tap {
         let LoggedError { error, log, .. } = logged;
         let told = Told::of_any(error);
         told.with_type(|type_name| {
-            let origin = Origin {
-                type_name,
-                place: logged.file.zip(logged.line),
-                fingerprint: None,
-            };
-            let (key, raised) = origin.look(WAY, Some(pipeline));
             let raise = Raise {
                 severity: log.severity,
                 is_handled: true,
                 type_name,
-                key,
+                place: logged.file.zip(logged.line),
+                fingerprint: None,
             };
-            raise.count(pipeline);
+            let (key, raised) = raise.look(WAY, Some(pipeline));
+            raise.count(pipeline, key);
             let Some(raised) = raised else {
                 return Some(log);
             };

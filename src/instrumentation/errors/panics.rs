@@ -2,7 +2,7 @@
 
 use super::{
     exception::Exception,
-    raise::{self, Origin, Raise},
+    raise::{self, Raise},
 };
 use crate::{
     context,
@@ -21,29 +21,23 @@ pub(super) fn prepare(pipeline: &Pipeline) {
     pipeline.counters.exceptions_by_type.keep(TYPE);
 }
 
-/// Of a panic there.
-pub(super) fn origin(place: Option<(&str, u32)>) -> Origin<'_> {
-    Origin {
+/// A panic there.
+pub(super) fn raised(place: Option<(&str, u32)>) -> Raise<'_> {
+    Raise {
+        severity: Severity::Error,
+        is_handled: false,
         type_name: TYPE,
         place,
         fingerprint: None,
     }
 }
 
-/// Counts a panic of that site.
-pub(super) fn count(pipeline: &Pipeline, key: u64) -> Raise<'static> {
-    let raise = Raise {
-        severity: Severity::Error,
-        is_handled: false,
-        type_name: TYPE,
-        key,
-    };
+pub(super) fn count(pipeline: &Pipeline, raise: &Raise<'_>, key: u64) {
     pipeline
         .counters
         .panics
         .add_of(1, raise::exemplar(pipeline));
-    raise.count(pipeline);
-    raise
+    raise.count(pipeline, key);
 }
 
 /// Whether the panic under way was recorded for the current request; from here on it is.
@@ -78,9 +72,10 @@ pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
     }
     // Its stack and its place are gone: those of one endpoint are one.
     let route = context::with_request(|request| request.route).flatten();
-    let key = origin(route.map(|route| (route, 0))).key(0);
+    let raise = raised(route.map(|route| (route, 0)));
+    let key = raise.key(0);
     let is_admitted = raise::is_admitted(pipeline, key);
-    let raise = count(pipeline, key);
+    count(pipeline, &raise, key);
     if is_admitted {
         let raised = Box::new(Raised {
             stack: RawStack::NONE,

@@ -18,26 +18,18 @@ pub(super) const WAY: usize = 12;
 /// The same of a panic, which has the machinery of panicking in between.
 pub(super) const WAY_OF_A_PANIC: usize = 24;
 
-/// An error as it is counted.
+/// An error before it is told: what it is counted by, and what tells its site from others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Raise<'a> {
     pub(super) severity: Severity,
     pub(super) is_handled: bool,
-    pub(super) type_name: &'a str,
-    /// Of its site.
-    pub(super) key: u64,
-}
-
-/// Where an error comes from, as sites are told apart by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin<'a> {
     pub(super) type_name: &'a str,
     pub(super) place: Option<(&'a str, u32)>,
     /// The one that the application gives: all of it are of one site.
     pub(super) fingerprint: Option<Fingerprint>,
 }
 
-impl Origin<'_> {
+impl Raise<'_> {
     /// Of the site of errors that are come to by this way.
     pub(super) fn key(&self, way: u64) -> u64 {
         let mut hasher = FxHasher::default();
@@ -83,7 +75,8 @@ pub(super) fn exemplar(pipeline: &Pipeline) -> Option<SpanContext> {
 }
 
 impl Raise<'_> {
-    pub(super) fn count(&self, pipeline: &Pipeline) {
+    /// Counts it as one of that site.
+    pub(super) fn count(&self, pipeline: &Pipeline, key: u64) {
         let counters = &pipeline.counters;
         let of = exemplar(pipeline);
         counters
@@ -94,7 +87,7 @@ impl Raise<'_> {
             .get(self.type_name)
             .add_of(1, of);
         let groups = &pipeline.error_groups;
-        let site = groups.site(self.key);
+        let site = groups.site(key);
         let of_request = context::with_request(|request| {
             let identity = request.identity.as_deref();
             let whom = Whom {
