@@ -3,6 +3,7 @@
 //! | line | answer |
 //! | --- | --- |
 //! | `ledger` | the ledger's rows, and what was issued |
+//! | `heap` | bytes that are allocated, in all arenas of glibc |
 //! | `probe` | the id of an event that was recorded for it |
 //! | `quiet` | what was issued, once the load has come to its end |
 //! | `flush` | whether all that was recorded is through, within the deadline of shutdown |
@@ -43,6 +44,7 @@ fn answer(
             let rows = telemetry.ledger();
             json!({ "ledger": report::ledger(&rows), "issued": issued.to_json() })
         }
+        ("heap", _) => json!({ "heap": heap() }),
         ("probe", Some(_)) => {
             let id = issued.next_event();
             track_event!("probe", id = id);
@@ -62,4 +64,11 @@ fn answer(
         ("stop", _) => return None,
         _ => json!({ "unknown": command }),
     })
+}
+
+/// What is allocated, and not what the allocator keeps of what was freed.
+fn heap() -> usize {
+    // SAFETY: it reads what the allocator counts, under the allocator's locks.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
 }

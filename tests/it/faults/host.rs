@@ -199,6 +199,12 @@ impl Host {
         rows
     }
 
+    /// Bytes that it has allocated, whatever its allocator keeps beside them.
+    #[track_caller]
+    pub(super) fn heap(&mut self) -> u64 {
+        self.ask("heap").as_u64().unwrap()
+    }
+
     /// Has an event recorded now; its number.
     #[track_caller]
     pub(super) fn probe(&mut self) -> u64 {
