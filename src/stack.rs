@@ -11,6 +11,7 @@
 
 mod fingerprint;
 mod modules;
+mod path;
 mod resolver;
 mod source;
 mod trace;

@@ -1,6 +1,6 @@
 //! What of a stack is worth showing, and how it reads.
 
-use super::Frame;
+use super::{Frame, path};
 use std::fmt::Write;
 
 /// The longest rendered trace, in bytes, its last line included.
@@ -17,14 +17,6 @@ pub(crate) enum Origin {
     /// an error captured in a `Drop` while unwinding has the same machinery further out.
     Panic,
 }
-
-/// Where the source of crates lies that are not the application's.
-const FOREIGN_PATHS: [&str; 4] = [
-    "/rustc/",
-    "/rustlib/src/rust/",
-    "/.cargo/registry/",
-    "/.cargo/git/",
-];
 
 /// Release builds often have names without files, so the crates that every service stands on are
 /// known by name.
@@ -77,9 +69,6 @@ const FOREIGN_CRATES: [&str; 46] = [
     "tracing",
 ];
 
-/// Where our own source lay when it was compiled.
-const OUR_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
-
 /// Which crates are the application's own; by the names that the application gives.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InApp {
@@ -99,26 +88,16 @@ impl InApp {
     }
 }
 
-/// Whether a frame is of that crate: by its function's path, or by the folder of its source, which
-/// is spelled with dashes as well.
+/// Whether a frame is of that crate, which may be spelled with dashes.
 fn is_of(name: &str, function: Option<&str>, file: Option<&str>) -> bool {
-    let is_same = |other: &str| {
-        let (mut mine, mut other) = (name.chars(), other.chars());
-        let as_identifier = |c| if c == '-' { '_' } else { c };
-        mine.by_ref()
-            .map(as_identifier)
-            .eq(other.by_ref().map(as_identifier))
-    };
-    function.and_then(crate_of).is_some_and(is_same)
-        || file.is_some_and(|file| file.split(['/', '\\']).any(is_same))
+    let of_function = function.and_then(crate_of);
+    of_function.is_some_and(|of| name.replace('-', "_") == of)
+        || file.is_some_and(|file| path::is_of_crate(file, name))
 }
 
 /// The application's own code is what is neither Rust's, nor a dependency's, nor ours.
 fn is_in_app(function: Option<&str>, file: Option<&str>) -> bool {
-    // The C library may have its lines at hand where the program has not.
-    let is_foreign =
-        |file: &str| !file.ends_with(".rs") || FOREIGN_PATHS.iter().any(|path| file.contains(path));
-    if file.is_some_and(is_foreign) || is_ours(function.unwrap_or_default(), file) {
+    if file.is_some_and(path::is_foreign) || is_ours(function.unwrap_or_default(), file) {
         return false;
     }
     // With a file, its path has decided: names have none where line tables are all there is.
@@ -148,10 +127,8 @@ fn crate_of(function: &str) -> Option<&str> {
 
 /// The crate's own tests stand in for an application.
 fn is_ours(function: &str, file: Option<&str>) -> bool {
-    let is_ours = match file {
-        Some(file) => file.starts_with(OUR_PATH),
-        None => crate_of(function) == Some("orderscope"),
-    };
+    // A path may be remapped, and a name may lack its crate.
+    let is_ours = file.is_some_and(path::is_ours) || crate_of(function) == Some("orderscope");
     is_ours && !function.contains("::tests::")
 }
 
@@ -160,12 +137,12 @@ fn is_ours(function: &str, file: Option<&str>) -> bool {
 fn is_panic_machinery(function: &str, file: Option<&str>) -> bool {
     let caught = |rest: &str| rest.starts_with("catch_unwind") || rest.starts_with("try");
     // Inlined into the program, they have their short names.
-    let is_in = |part: &str| file.is_some_and(|file| file.ends_with(part));
+    let is_in = |path: &[&str]| file.is_some_and(|file| path::ends_in(file, path));
     function.starts_with("core::panicking::")
-        || is_in("/core/src/panicking.rs")
+        || is_in(&["core", "src", "panicking.rs"])
         || function
             .strip_prefix("std::panicking::")
-            .or(Some(function).filter(|_| is_in("/std/src/panicking.rs")))
+            .or(Some(function).filter(|_| is_in(&["std", "src", "panicking.rs"])))
             .is_some_and(|rest| !caught(rest) && !rest.starts_with("do_c"))
         || function.ends_with("rust_begin_unwind")
         || function.starts_with("std::panic::panic_any")
@@ -179,7 +156,7 @@ pub(crate) fn trim(frames: &[Frame], origin: Origin) -> &[Frame] {
         let (function, file) = (name(frame), frame.file.as_deref());
         is_ours(function, file)
             || crate_of(function) == Some("backtrace")
-            || file.is_some_and(|file| file.contains("/backtrace-0."))
+            || file.and_then(path::package) == Some("backtrace")
             || function.starts_with("_Unwind_")
     };
     let is_panic = |frame: &Frame| is_panic_machinery(name(frame), frame.file.as_deref());
@@ -349,7 +326,8 @@ mod tests {
 
     #[test]
     fn the_application_s_own_code_is_told_by_file_and_else_by_crate() {
-        let registry = Some("/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/x/lib.rs");
+        let registry =
+            Some("/usr/local/cargo/registry/src/mirror-1949cf8c6b5b557f/x-1.2.3/src/lib.rs");
         let library = Some("/rustc/5980761/library/core/src/ptr/mod.rs");
         for (function, file, in_app) in [
             ("orders::pay", Some("src/pay.rs"), true),
@@ -420,7 +398,7 @@ mod tests {
             ("pay", Some("/srv/payment-core/src/lib.rs"), true),
             (
                 "pay",
-                Some("/home/.cargo/registry/src/x/payment_core/lib.rs"),
+                Some("/cargo/registry/src/mirror-1949cf8c6b5b557f/payment-core-1.2.3/src/lib.rs"),
                 true,
             ),
             ("menus::list", Some("/srv/menus/src/lib.rs"), false),

@@ -1,0 +1,237 @@
+//! Where source lies: of which package a file is, and whose package that is. A path is what the
+//! compiler wrote down: another machine's, perhaps of another system, perhaps remapped
+//! (`--remap-path-prefix`, cargo's `trim-paths`). So only what cargo and rustc themselves name says
+//! anything, wherever it lies.
+
+/// Folders of a package that hold source.
+const OF_SOURCE: [&str; 4] = ["src", "tests", "examples", "benches"];
+
+/// This very file, below the folder of our source.
+const HERE: &str = "stack/path.rs";
+
+/// Whether a file is neither the application's nor of a package that lies beside it: Rust's own, a
+/// dependency's out of a registry or a git repository, or no Rust at all (the C library may have its
+/// lines at hand where the program has not).
+pub(super) fn is_foreign(file: &str) -> bool {
+    let folders = Folders::of(file);
+    !file.ends_with(".rs") || folders.are_rust_s() || folders.are_a_dependency_s()
+}
+
+/// Whether a file is of this crate, as far as its path tells: it does not where this crate is a
+/// member of the workspace and the workspace is remapped.
+pub(super) fn is_ours(file: &str) -> bool {
+    let ours = file!().strip_suffix(HERE);
+    let ours = ours.filter(|folder| folder.len() > "src/".len());
+    match ours {
+        Some(folder) => file.starts_with(folder),
+        // Relative to the workspace.
+        None => file.starts_with(concat!(env!("CARGO_MANIFEST_DIR"), "/src/")),
+    }
+}
+
+/// Whether a file is of the crate of that name, `-` and `_` being one: its package's folder has the
+/// name, or the test, example, bench or program that it belongs to.
+pub(super) fn is_of_crate(file: &str, name: &str) -> bool {
+    let as_identifier = |c| if c == '-' { '_' } else { c };
+    let is_same = |other: &str| {
+        let other = other.chars().map(as_identifier);
+        name.chars().map(as_identifier).eq(other)
+    };
+    package(file).is_some_and(is_same) || target(file).is_some_and(is_same)
+}
+
+/// `tokio` of `/srv/cargo/registry/src/index-1949cf8c6b5b557f/tokio-1.48.0/src/lib.rs`.
+pub(super) fn package(file: &str) -> Option<&str> {
+    let folders = Folders::of(file);
+    let folder = *folders.0.get(folders.source()?.checked_sub(1)?)?;
+    Some(name_and_version(folder).map_or(folder, |(name, _)| name))
+}
+
+/// `storms` of `…/tests/storms.rs`, `…/examples/storms/main.rs` and `…/src/bin/storms.rs`.
+fn target(file: &str) -> Option<&str> {
+    let folders = Folders::of(file);
+    let source = folders.source()?;
+    let name = match folders.0.get(source..)? {
+        ["src", "bin", name, ..] => name,
+        ["src", ..] => return None,
+        [_, name, ..] => name,
+        _ => return None,
+    };
+    Some(name.strip_suffix(".rs").unwrap_or(name))
+}
+
+/// `src/pay.rs` of `/srv/build/orders/src/pay.rs` and of `C:\orders\src\pay.rs`: where a package lay
+/// when it was built says nothing.
+pub(super) fn in_package(file: &str) -> String {
+    let folders = Folders::of(file);
+    let last = folders.0.len().saturating_sub(1);
+    let from = folders.source().unwrap_or(last);
+    folders.0.get(from..).unwrap_or_default().join("/")
+}
+
+/// Whether a path ends in these folders and that file.
+pub(super) fn ends_in(file: &str, folders: &[&str]) -> bool {
+    Folders::of(file).0.ends_with(folders)
+}
+
+/// A path, in parts: the last is the file. The first of an absolute one is empty.
+struct Folders<'a>(Vec<&'a str>);
+
+impl<'a> Folders<'a> {
+    fn of(file: &'a str) -> Self {
+        Self(file.split(['/', '\\']).collect())
+    }
+
+    /// Where the innermost folder of source is; the file itself is none.
+    fn source(&self) -> Option<usize> {
+        let folders = self.0.split_last()?.1;
+        folders
+            .iter()
+            .rposition(|folder| OF_SOURCE.contains(folder))
+    }
+
+    /// The standard library's, of rustup (`/rustc/<commit>/library`), with `rust-src`
+    /// (`rustlib/src/rust/library`), of distributions (`rustc-1.95.0-src/library`), and what it
+    /// stands on itself (`/rust/deps`).
+    fn are_rust_s(&self) -> bool {
+        let is_rustc = |at: usize| self.at(at).starts_with("rustc-") || self.at(at) == "rust";
+        self.0.iter().enumerate().any(|(at, folder)| match *folder {
+            "library" if at >= 1 => is_rustc(at - 1) || at >= 2 && self.at(at - 2) == "rustc",
+            "deps" => at == 2 && self.at(1) == "rust" && self.at(0).is_empty(),
+            _ => false,
+        })
+    }
+
+    /// Cargo unpacks a registry's packages into `registry/src/<registry>-<hash>/<name>-<version>`, and
+    /// git's into `git/checkouts/<name>-<hash>/<commit>`; trimmed, paths begin with the package.
+    /// A version alone says nothing: an application may be built in such a folder.
+    fn are_a_dependency_s(&self) -> bool {
+        let is_package = |at: usize| name_and_version(self.at(at)).is_some();
+        (0..self.0.len()).any(|at| {
+            let is_registry = has_hash(self.at(at))
+                || at >= 2 && self.at(at - 2) == "registry" && self.at(at - 1) == "src";
+            let is_checkout = at >= 1 && self.at(at - 1) == "checkouts" && has_hash(self.at(at));
+            let is_trimmed = at == 0 && is_package(0);
+            is_registry && is_package(at + 1) || is_checkout || is_trimmed
+        })
+    }
+
+    /// Empty beyond the end.
+    fn at(&self, at: usize) -> &'a str {
+        self.0.get(at).copied().unwrap_or_default()
+    }
+}
+
+/// `index.crates.io-1949cf8c6b5b557f`: as cargo tells apart what has one name.
+fn has_hash(folder: &str) -> bool {
+    let hash = folder.rsplit_once('-').map(|(_, hash)| hash);
+    hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// `sha-1` and `0.10.1` of `sha-1-0.10.1`.
+fn name_and_version(folder: &str) -> Option<(&str, &str)> {
+    let split = |(at, _): (usize, &str)| (&folder[..at], &folder[at + 1..]);
+    let is_version = |version: &str| {
+        let numbers = version.split(['-', '+']).next().unwrap_or_default();
+        let is_number = |n: &str| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit());
+        numbers.split('.').count() == 3 && numbers.split('.').all(is_number)
+    };
+    let mut parts = folder.match_indices('-').map(split);
+    parts.find(|(name, version)| !name.is_empty() && is_version(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTRY: &str = "registry/src/mirror.example.com-1949cf8c6b5b557f";
+
+    #[test]
+    fn what_cargo_and_rustc_unpacked_is_foreign_wherever_it_lies_and_whatever_it_is_called_now() {
+        for foreign in [
+            "/rustc/59807616e9b3e1c2b1d4a5b6c7d8e9f0a1b2c3d4/library/core/src/ptr/mod.rs",
+            "/rustc/59807616e9b3e1c2b1d4a5b6c7d8e9f0a1b2c3d4\\library\\core\\src\\ptr\\mod.rs",
+            "/opt/rust/lib/rustlib/src/rust/library/std/src/thread/mod.rs",
+            "/usr/src/rustc-1.95.0/library/std/src/thread/mod.rs",
+            "/build/rustc-1.95.0-src/library/alloc/src/vec/mod.rs",
+            "/rust/deps/hashbrown-0.15.2/src/raw/mod.rs",
+            "/home/someone/.cargo/registry/src/mirror.example.com-1949cf8c6b5b557f/tokio-1.48.0/src/lib.rs",
+            "/usr/local/cargo/registry/src/mirror.example.com-1949cf8c6b5b557f/sha-1-0.10.1/src/lib.rs",
+            "C:\\Users\\someone\\.cargo\\registry\\src\\mirror.example.com-1949cf8c6b5b557f\\tokio-1.48.0\\src\\lib.rs",
+            "/remapped/mirror.example.com-1949cf8c6b5b557f/tokio-1.48.0-rc.1/src/lib.rs",
+            "/cargo/registry/src/mirror/tokio-1.48.0+build.7/src/lib.rs",
+            "tokio-1.48.0/src/lib.rs",
+            "/usr/local/cargo/git/checkouts/menus-0123456789abcdef/8f3a012/crates/menus/src/lib.rs",
+            "./csu/../libc_start_call_main.h",
+        ] {
+            assert!(is_foreign(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn an_application_is_its_own_wherever_it_is_built() {
+        for own in [
+            "src/pay.rs",
+            "/srv/orders/src/pay.rs",
+            "/builds/orders-1.2.3/src/pay.rs",
+            "/usr/src/app/src/main.rs",
+            "/srv/library/core/src/lib.rs",
+            "/srv/rustc/src/lib.rs",
+            "/srv/registry/src/lib.rs",
+            "/srv/checkouts/orders/src/lib.rs",
+            "/srv/target/debug/build/orders-0123456789abcdef/out/codes.rs",
+            "C:\\orders\\src\\pay.rs",
+        ] {
+            assert!(!is_foreign(own), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_told_by_its_place_within_its_package() {
+        for (file, within) in [
+            ("/srv/orders/src/pay.rs", "src/pay.rs"),
+            ("src/pay.rs", "src/pay.rs"),
+            ("C:\\orders\\src\\cards\\pay.rs", "src/cards/pay.rs"),
+            ("/usr/src/app/examples/pay.rs", "examples/pay.rs"),
+            ("/usr/src/orders/tests/it/pay.rs", "tests/it/pay.rs"),
+            ("/srv/out/codes.rs", "codes.rs"),
+            ("codes.rs", "codes.rs"),
+            ("src", "src"),
+            ("", ""),
+        ] {
+            assert_eq!(in_package(file), within, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_package_is_told_by_its_folder_and_a_program_of_it_by_its_own_name() {
+        let tokio = format!("/cargo/{REGISTRY}/tokio-1.48.0/src/lib.rs");
+        for (file, name, is_of) in [
+            ("/srv/payment-core/src/lib.rs", "payment_core", true),
+            ("/srv/payment_core/src/cards/mod.rs", "payment-core", true),
+            ("C:\\payment-core\\src\\lib.rs", "payment_core", true),
+            (tokio.as_str(), "tokio", true),
+            // A folder above the package, and one within it.
+            ("/srv/orders/menus/src/lib.rs", "orders", false),
+            ("/srv/menus/src/orders/mod.rs", "orders", false),
+            ("/usr/src/app/src/main.rs", "src", false),
+            ("/usr/src/app/src/main.rs", "app", true),
+            ("/srv/menus/src/bin/orders.rs", "orders", true),
+            ("/srv/menus/src/bin/orders/main.rs", "orders", true),
+            ("/srv/menus/tests/it/groups.rs", "it", true),
+            ("/srv/menus/benches/load.rs", "menus", true),
+            ("src/lib.rs", "src", false),
+            ("lib.rs", "lib", false),
+        ] {
+            assert_eq!(is_of_crate(file, name), is_of, "{name} of {file}");
+        }
+        assert_eq!(package(&tokio), Some("tokio"));
+    }
+
+    #[test]
+    fn this_file_is_ours_and_an_application_s_is_not() {
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/", file!());
+        assert!(is_ours(here));
+        assert!(!is_ours("/srv/orders/src/stack/path.rs"));
+    }
+}
