@@ -5,7 +5,7 @@
 //! name but that. A closure, and the body of an `async fn`, has no name of its own there; it has its
 //! column.
 
-use super::Frame;
+use super::{Frame, path};
 use std::{fmt, num::ParseIntError, str::FromStr};
 
 /// Frames that count, the innermost of the application's own.
@@ -46,7 +46,7 @@ impl Fingerprint {
         let mut hash = Hash::new();
         hash.word(&without_generics(type_name));
         for Place { file, name, column } in places {
-            hash.word(file);
+            hash.word(&file);
             hash.word(&name);
             hash.bytes(&column.to_le_bytes());
         }
@@ -71,8 +71,9 @@ impl FromStr for Fingerprint {
 
 /// What of a frame is the same in every build.
 #[derive(Debug, PartialEq, Eq)]
-struct Place<'a> {
-    file: &'a str,
+struct Place {
+    /// Within its package.
+    file: String,
     name: String,
     /// Of closures; else 0.
     column: u32,
@@ -80,11 +81,11 @@ struct Place<'a> {
 
 const CLOSURE: &str = "{closure}";
 
-impl<'a> Place<'a> {
-    fn of(frame: &'a Frame) -> Option<Self> {
+impl Place {
+    fn of(frame: &Frame) -> Option<Self> {
         let name = last_part(frame.function.as_deref()?);
         Some(Self {
-            file: from_source(frame.file.as_deref()?),
+            file: path::in_package(frame.file.as_deref()?),
             column: match name == CLOSURE {
                 true => frame.column.unwrap_or_default(),
                 false => 0,
@@ -94,21 +95,15 @@ impl<'a> Place<'a> {
     }
 }
 
-/// `src/pay.rs` of `/srv/build/orders/src/pay.rs`: where a package was built says nothing.
-fn from_source(file: &str) -> &str {
-    match file.rfind("/src/") {
-        Some(at) => &file[at + 1..],
-        None if file.starts_with("src/") => file,
-        None => file.rsplit(['/', '\\']).next().unwrap_or(file),
-    }
-}
-
 /// `charge` of `<orders::Card<T> as orders::Pay>::charge::<u8>`, and one word for all that have no
 /// name of their own.
 fn last_part(function: &str) -> String {
     let bare = without_generics(function);
     let mut parts = bare.rsplit("::").filter(|part| !part.is_empty());
-    let is_hash = |part: &str| part.len() == 17 && part.starts_with('h');
+    let is_hash = |part: &str| {
+        let digits = part.strip_prefix('h').unwrap_or_default();
+        digits.len() == 16 && digits.bytes().all(|c| c.is_ascii_hexdigit())
+    };
     let part = parts.find(|part| !is_hash(part)).unwrap_or(&bare);
     match part.starts_with('{') {
         true => CLOSURE.to_owned(),
@@ -189,6 +184,7 @@ mod tests {
                 "orders::later::{{closure}}::h0123456789abcdef",
             ],
             ["pay", "orders[8f3a0123]::pay"],
+            ["handle_pay_orders", "orders::pay::handle_pay_orders"],
         ] {
             let [one, other] = same.map(|name| of(&[frame(name, "src/pay.rs", 9)]));
             assert_eq!(one, other, "{same:?}");
@@ -201,6 +197,13 @@ mod tests {
         let mut there = frame("pay", "/builds/17/src/pay.rs", 9);
         there.line = Some(99);
         assert_eq!(here, of(&[there]));
+        for elsewhere in [
+            "src/pay.rs",
+            "C:\\orders\\src\\pay.rs",
+            "/usr/src/app/src/pay.rs",
+        ] {
+            assert_eq!(here, of(&[frame("pay", elsewhere, 5)]), "{elsewhere}");
+        }
         assert_ne!(here, of(&[frame("pay", "/srv/orders/src/refund.rs", 5)]));
         assert_ne!(here, of(&[frame("refund", "/srv/orders/src/pay.rs", 5)]));
     }
