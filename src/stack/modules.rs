@@ -5,10 +5,13 @@ use object::{Object as _, read::ReadCache};
 use std::{
     fmt::Write as _,
     fs::{self, File},
+    path::Path,
 };
 
 /// How often the list is read: once, and again for libraries loaded since.
 const READINGS: u8 = 8;
+/// How the system marks a mapped file that is no longer at its path.
+const DELETED: &str = " (deleted)";
 
 /// The mapped executables and libraries of the process.
 #[derive(Default)]
@@ -19,6 +22,7 @@ pub(super) struct Modules {
 
 struct Module {
     name: Box<str>,
+    /// As the system has it, which says so where the file was deleted or replaced.
     path: Box<str>,
     start: usize,
     end: usize,
@@ -29,7 +33,7 @@ struct Module {
 enum BuildId {
     #[default]
     NotAskedFor,
-    /// In hexadecimal; `None`: the linker gave none, or the file is not to be read.
+    /// In hexadecimal; `None`: the linker gave none, or the file is not to be read, or another by now.
     Known(Option<Box<str>>),
 }
 
@@ -55,7 +59,7 @@ impl Modules {
         let mut known = self.known.iter_mut();
         let module = known.find(|module| &*module.name == name)?;
         if let BuildId::NotAskedFor = module.build_id {
-            module.build_id = BuildId::Known(build_id(&module.path));
+            module.build_id = BuildId::Known(readable(&module.path).and_then(build_id));
         }
         match &module.build_id {
             BuildId::Known(Some(id)) => Some(format!("{name} {id}")),
@@ -70,8 +74,19 @@ impl Modules {
     }
 }
 
+/// The running program is read through its own link: by its path, a deployment may have put another
+/// build. A library that was replaced is not to be read any more.
+fn readable(path: &str) -> Option<&Path> {
+    const PROGRAM: &str = "/proc/self/exe";
+    let program = fs::read_link(PROGRAM).ok();
+    match program.is_some_and(|program| program == Path::new(path)) {
+        true => Some(Path::new(PROGRAM)),
+        false => Some(Path::new(path)).filter(|_| !path.ends_with(DELETED)),
+    }
+}
+
 /// Reads no more of the file than its headers and that note.
-fn build_id(path: &str) -> Option<Box<str>> {
+fn build_id(path: &Path) -> Option<Box<str>> {
     let cache = ReadCache::new(File::open(path).ok()?);
     let file = object::File::parse(&cache).ok()?;
     let id = file.build_id().ok()??;
@@ -94,10 +109,9 @@ fn parse(maps: &str) -> Vec<Module> {
         match modules.last_mut() {
             Some(module) if path == last_path => module.end = end,
             _ => {
-                let path = path.trim_end_matches(" (deleted)");
-                let name = path.rsplit('/').next().unwrap_or(path).into();
+                let file = path.strip_suffix(DELETED).unwrap_or(path);
                 modules.push(Module {
-                    name,
+                    name: file.rsplit('/').next().unwrap_or(file).into(),
                     path: path.into(),
                     start,
                     end,
@@ -150,6 +164,19 @@ mod tests {
         for nowhere in [0, 0x55d0c1000000, 0x7f0000300000, usize::MAX] {
             assert_eq!(describe(nowhere), None);
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_was_replaced_is_read_only_where_the_program_itself_is_meant() {
+        let program = fs::read_link("/proc/self/exe").unwrap();
+        let program = program.to_str().unwrap();
+        assert_eq!(readable(program), Some(Path::new("/proc/self/exe")));
+        assert_eq!(
+            readable("/lib/libc.so.6"),
+            Some(Path::new("/lib/libc.so.6"))
+        );
+        assert_eq!(readable("/lib/libc.so.6 (deleted)"), None);
     }
 
     #[test]
