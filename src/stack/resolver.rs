@@ -15,8 +15,10 @@ use std::{
 const REMEMBERED: usize = 16_384;
 
 /// The longest name of a function, in bytes. Generic services nest to names of many kilobytes,
-/// whose beginning and end say enough.
+/// whose outer types say enough.
 const NAME_LIMIT: usize = 512;
+/// Angle brackets within others that are kept in a longer name, where there is room.
+const KEPT_DEPTH: usize = 4;
 
 /// One function at one address; an address within inlined functions has several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,10 +134,17 @@ fn frame(symbol: &backtrace::Symbol, in_app: &InApp) -> Frame {
     }
 }
 
-/// Cuts out of the middle: the beginning names the crate, the end the method.
+/// Leaves out generic arguments, the innermost first, and then the middle: the beginning names the
+/// crate, the end the method.
 fn shortened(name: String) -> Box<str> {
     if name.len() <= NAME_LIMIT {
         return name.into();
+    }
+    let mut shallower = (1..=KEPT_DEPTH)
+        .rev()
+        .map(|depth| without_depth(&name, depth));
+    if let Some(fits) = shallower.find(|name| name.len() <= NAME_LIMIT) {
+        return fits.into();
     }
     let at_or_below = |mut at: usize| {
         while !name.is_char_boundary(at) {
@@ -146,6 +155,28 @@ fn shortened(name: String) -> Box<str> {
     let head = at_or_below(NAME_LIMIT * 2 / 3);
     let tail = at_or_below(name.len() - NAME_LIMIT / 3);
     format!("{}…{}", &name[..head], &name[tail..]).into()
+}
+
+/// `<…>` in place of what stands in angle brackets within so many others.
+fn without_depth(name: &str, most: usize) -> String {
+    let (mut shown, mut depth, mut before) = (String::with_capacity(name.len()), 0_usize, ' ');
+    for c in name.chars() {
+        let closes = c == '>' && before != '-';
+        if closes {
+            depth = depth.saturating_sub(1);
+        }
+        if depth <= most {
+            shown.push(c);
+        }
+        if c == '<' {
+            depth += 1;
+            if depth == most + 1 {
+                shown.push('…');
+            }
+        }
+        before = c;
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -206,12 +237,25 @@ mod tests {
     }
 
     #[test]
-    fn long_names_keep_their_ends() {
+    fn a_long_name_loses_its_generic_arguments_first_the_innermost_before_the_others() {
+        let layers = "tower::Layered<tower::Timeout, fn(u8) -> u8, ".repeat(20) + &">".repeat(20);
+        let name = format!("<hyper::Service<{layers}> as orders::Pay<u8>>::call::<u16>");
+        let layer = "tower::Layered<tower::Timeout, fn(u8) -> u8, ";
+        assert_eq!(
+            &*shortened(name),
+            format!(
+                "<hyper::Service<{layer}{layer}tower::Layered<…>>>> as orders::Pay<u8>>::call::<u16>"
+            )
+        );
+        assert_eq!(&*shortened("short<u8>".to_owned()), "short<u8>");
+    }
+
+    #[test]
+    fn a_name_that_is_long_without_them_keeps_its_ends() {
         let name = format!("<axum::{} as Service>::call", "é".repeat(3_000));
         let short = shortened(name);
         assert!(short.len() <= NAME_LIMIT + "…".len() + 1, "{}", short.len());
         assert!(short.starts_with("<axum::") && short.ends_with(" as Service>::call"));
-        assert_eq!(&*shortened("short".to_owned()), "short");
     }
 
     #[test]
