@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
@@ -12,6 +12,8 @@ use crate::programs;
 
 /// Optimised and not, with line tables.
 const WITH_LINES: [&str; 2] = ["o3-lines", "o0-lines"];
+/// With line tables, and paths as if it had been built in a container.
+const ELSEWHERE: &str = "o0-elsewhere";
 /// The same without any debug information, and without symbols.
 const WITHOUT: [&str; 3] = ["o3-none", "o0-none", "o3-stripped"];
 /// Of one type at one place, come to in two ways that only a stack tells apart.
@@ -79,6 +81,26 @@ fn with_line_tables_a_bug_is_one_group_however_it_is_optimised() {
 }
 
 #[test]
+fn where_it_was_built_makes_no_other_groups() {
+    let [here, there] = ["o0-lines", ELSEWHERE].map(told_by);
+    assert_eq!(groups(&here), groups(&there));
+    let stacks = || there.iter().map(|told| told.stack.as_str());
+    for folder in [
+        "/usr/src/app/tests/host/bugs/src/",
+        "/usr/local/cargo/registry/",
+    ] {
+        assert!(stacks().any(|stack| stack.contains(folder)), "{folder}");
+    }
+    let here = programs::repository();
+    for stack in stacks() {
+        assert!(!stack.contains(here.to_str().unwrap()), "{stack}");
+        // What is ours begins no trace.
+        let first = stack.lines().nth(1).unwrap_or_default();
+        assert!(!first.contains("/usr/src/app/src/"), "{stack}");
+    }
+}
+
+#[test]
 fn without_them_it_is_one_by_its_type_and_its_place() {
     let [fast, slow, stripped] = WITHOUT.map(told_by);
     assert_eq!(groups(&fast), groups(&slow));
@@ -120,15 +142,45 @@ fn a_stack_of_a_stripped_build_is_resolved_where_its_symbols_are() {
     );
 
     // That it is the symbols' build can be told.
-    let notes = said_by("readelf", &["-n", &bug_file("o3.debug")]);
-    let id = notes.split("Build ID: ").nth(1).unwrap();
-    let id = id.split_whitespace().next().unwrap();
-    let line = format!("build id: o3-stripped {id}");
+    let line = format!("build id: o3-stripped {}", build_id("o3.debug"));
     assert!(
         burnt.stack.lines().any(|said| said == line),
         "{}",
         burnt.stack
     );
+}
+
+#[test]
+fn a_program_that_a_deployment_replaced_tells_the_build_that_runs() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("replaced");
+    fs::create_dir_all(&folder).unwrap();
+    let [program, next] = ["orders", "next"].map(|name| folder.join(name));
+    fs::copy(programs::bugs("o3-stripped"), &program).unwrap();
+    fs::copy(programs::bugs("o0-none"), &next).unwrap();
+    let mut running = Command::new(&program)
+        .arg("when-told")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    fs::rename(&next, &program).unwrap();
+    drop(running.stdin.take());
+    let output = running.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let burnt: Told = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let line = format!("build id: orders {}", build_id("o3.debug"));
+    assert!(
+        burnt.stack.lines().any(|said| said == line),
+        "{}",
+        burnt.stack
+    );
+}
+
+fn build_id(name: &str) -> String {
+    let notes = said_by("readelf", &["-n", &bug_file(name)]);
+    let id = notes.split("Build ID: ").nth(1).unwrap();
+    id.split_whitespace().next().unwrap().to_owned()
 }
 
 fn bug_file(name: &str) -> String {
@@ -172,7 +224,7 @@ fn every_build_is_there() {
     for build in WITH_LINES
         .iter()
         .chain(&WITHOUT)
-        .chain(&["aborts", "o3.debug"])
+        .chain(&["aborts", "o3.debug", ELSEWHERE])
     {
         assert!(fs::metadata(programs::bugs(build)).is_ok(), "{build}");
     }

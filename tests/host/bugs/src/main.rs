@@ -1,5 +1,6 @@
 //! Runs one bug after another, and says of each what the telemetry made of it: a line of JSON with
-//! its name, its fingerprint, and its stack.
+//! its name, its fingerprint, and its stack. With the argument `when-told` it waits for the end of its
+//! input first.
 
 mod async_bugs;
 mod database;
@@ -11,7 +12,7 @@ use orderscope::{
     export::{Destination, InMemory, ReceivedLog},
 };
 use serde_json::json;
-use std::{panic, time::Duration};
+use std::{env, io, panic, time::Duration};
 
 type Bug = fn();
 
@@ -40,6 +41,9 @@ const BUGS: [(&str, Bug); 20] = [
 ];
 
 fn main() {
+    if env::args().nth(1).is_some_and(|argument| argument == "when-told") {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    }
     // Nothing is to be read of what panics by intent.
     panic::set_hook(Box::new(|_| ()));
     let backend = InMemory::new();
