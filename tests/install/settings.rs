@@ -3,6 +3,7 @@
 
 use std::env;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use metrics::counter;
 use orderscope::Telemetry;
@@ -59,6 +60,15 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
             error.to_string(),
             "in_app_exclude is \"orders::pay\", but must be the name of a crate, such as `orders` or \
              `payment-core`"
+        );
+        let error = refused(
+            Telemetry::builder("orders")
+                .error_quiet_period(Duration::ZERO)
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "error_quiet_period is \"0ns\", but must be more than 0: each error would have come back"
         );
         let error = refused(
             Telemetry::builder("x")

@@ -85,7 +85,7 @@ impl Builder {
     }
 
     /// An error that comes after so long without one of its group has come back: its event carries
-    /// `orderscope.error.regressed`. Default: an hour.
+    /// `orderscope.error.regressed`. More than 0; default: an hour.
     pub fn error_quiet_period(mut self, quiet: Duration) -> Self {
         self.signals.error_quiet_period = Some(quiet);
         self
@@ -177,6 +177,10 @@ impl Signals {
         if queue_bytes < LEAST_QUEUE_BYTES {
             let (given, accepted) = (queue_bytes.to_string(), "1048576 (1 MiB) or more");
             return Err(Error::configuration("queue_byte_budget", given, accepted));
+        }
+        if self.error_quiet_period.is_some_and(|quiet| quiet.is_zero()) {
+            let accepted = "more than 0: each error would have come back";
+            return Err(Error::configuration("error_quiet_period", "0ns", accepted));
         }
         let defaults = pipeline::Settings::default();
         let sampling = match environment.is_disabled {
