@@ -122,7 +122,7 @@ impl<'a> Folders<'a> {
     }
 }
 
-/// `index.crates.io-1949cf8c6b5b557f`: as cargo tells apart what has one name.
+/// `registry.example.com-1949cf8c6b5b557f`: as cargo tells apart what has one name.
 fn has_hash(folder: &str) -> bool {
     let hash = folder.rsplit_once('-').map(|(_, hash)| hash);
     hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()))
@@ -155,9 +155,9 @@ mod tests {
             "/usr/src/rustc-1.95.0/library/std/src/thread/mod.rs",
             "/build/rustc-1.95.0-src/library/alloc/src/vec/mod.rs",
             "/rust/deps/hashbrown-0.15.2/src/raw/mod.rs",
-            "/home/someone/.cargo/registry/src/mirror.example.com-1949cf8c6b5b557f/tokio-1.48.0/src/lib.rs",
+            "/srv/ci/.cargo/registry/src/mirror.example.com-1949cf8c6b5b557f/tokio-1.48.0/src/lib.rs",
             "/usr/local/cargo/registry/src/mirror.example.com-1949cf8c6b5b557f/sha-1-0.10.1/src/lib.rs",
-            "C:\\Users\\someone\\.cargo\\registry\\src\\mirror.example.com-1949cf8c6b5b557f\\tokio-1.48.0\\src\\lib.rs",
+            "C:\\ci\\.cargo\\registry\\src\\mirror.example.com-1949cf8c6b5b557f\\tokio-1.48.0\\src\\lib.rs",
             "/remapped/mirror.example.com-1949cf8c6b5b557f/tokio-1.48.0-rc.1/src/lib.rs",
             "/cargo/registry/src/mirror/tokio-1.48.0+build.7/src/lib.rs",
             "tokio-1.48.0/src/lib.rs",

@@ -243,7 +243,7 @@ async fn which_crates_are_the_application_s_own_decides_what_function_is_named()
     assert!(ours.starts_with("it::signals::groups::"), "{ours}");
     let theirs = named(Scene::of(|builder| builder.in_app_include(["axum"]))).await;
     assert!(theirs.contains("axum"), "{theirs}");
-    let none = named(Scene::of(|builder| builder.in_app_exclude(["it", "tests"]))).await;
+    let none = named(Scene::of(|builder| builder.in_app_exclude(["it"]))).await;
     assert!(!none.contains("it::signals"), "{none}");
 }
 
@@ -283,6 +283,12 @@ async fn a_storm_is_counted_whole_and_told_in_part_and_the_ledger_knows_what_was
 
 #[tokio::test]
 async fn an_error_is_told_with_what_happened_in_its_request_before() {
+    // A closure in the handler's would be another one, but rustc 1.95 fails at that when it is built
+    // again (`incremental_verify_ich`).
+    async fn closed(_: Request<()>) -> Result<Response<()>, std::io::Error> {
+        let answer = Response::builder().status(503).body(());
+        Ok(answer.unwrap())
+    }
     let scene = Scene::new();
     let _listens = scene.listens();
     let client = scene.telemetry.client_layer();
@@ -290,10 +296,7 @@ async fn an_error_is_told_with_what_happened_in_its_request_before() {
         tracing::debug!("not of interest");
         tracing::info!(password = "hunter2", "cart loaded for token=abc123secret");
         orderscope::track_event!("cart_viewed", items = 3);
-        let couriers = client.layer(service_fn(async |_: Request<()>| {
-            let answer = Response::builder().status(503).body(());
-            Ok::<_, std::io::Error>(answer.unwrap())
-        }));
+        let couriers = client.layer(service_fn(closed));
         let call = Request::get("http://couriers:3000/nearest?key=hunter2").body(());
         couriers.oneshot(call.unwrap()).await.unwrap();
         capture_error(&no_amount());
