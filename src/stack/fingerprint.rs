@@ -23,6 +23,14 @@ impl Fingerprint {
         Self(hash.0)
     }
 
+    /// Of an error of a type that was raised in that line of that file, as the compiler told the place:
+    /// relative to the workspace, absolute for packages beyond it.
+    pub(crate) fn of_place(type_name: &str, file: &str, line: i64) -> Self {
+        let package = path::package(file).unwrap_or_default();
+        let within = path::in_package(file);
+        Self::of_words(&[type_name, package, &within, &line.to_string()])
+    }
+
     /// Of an error of a type that was raised there; `None`: no frame is both the application's own
     /// and known by its line.
     pub(crate) fn of_frames(type_name: &str, frames: &[Frame]) -> Option<Self> {
@@ -206,6 +214,34 @@ mod tests {
         }
         assert_ne!(here, of(&[frame("pay", "/srv/orders/src/refund.rs", 5)]));
         assert_ne!(here, of(&[frame("refund", "/srv/orders/src/pay.rs", 5)]));
+    }
+
+    #[test]
+    fn without_frames_a_place_is_the_same_wherever_its_package_lies() {
+        let of = |file| Fingerprint::of_place("panic", file, 17);
+        let here = of("crates/menus/src/lib.rs");
+        for same in [
+            "menus\\src\\lib.rs",
+            "/srv/platform/menus/src/lib.rs",
+            "/cargo/registry/src/mirror-1949cf8c6b5b557f/menus-1.2.3/src/lib.rs",
+        ] {
+            assert_eq!(here, of(same), "{same}");
+        }
+        for other in [
+            "crates/orders/src/lib.rs",
+            "crates/menus/src/main.rs",
+            "src/lib.rs",
+        ] {
+            assert_ne!(here, of(other), "{other}");
+        }
+        assert_ne!(
+            here,
+            Fingerprint::of_place("panic", "crates/menus/src/lib.rs", 18)
+        );
+        assert_ne!(
+            here,
+            Fingerprint::of_place("T", "crates/menus/src/lib.rs", 17)
+        );
     }
 
     #[test]

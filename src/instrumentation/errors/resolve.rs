@@ -126,7 +126,7 @@ impl Stage for ResolveStack {
 /// The fingerprint where no function of the application's is known: by the place, else by the words.
 fn by_place(seen: &Seen, message: &str) -> Fingerprint {
     match &seen.place {
-        Some((file, line)) => Fingerprint::of_words(&[&seen.type_name, file, &line.to_string()]),
+        Some((file, line)) => Fingerprint::of_place(&seen.type_name, file, *line),
         None => Fingerprint::of_words(&[&seen.type_name, &template(message)]),
     }
 }
