@@ -276,12 +276,18 @@ async fn a_real_prometheus_scrapes_true_numbers_from_the_running_example() {
         );
         prometheus.wait_until(&balance, some, WITHIN).await;
     }
-    let series = "http_server_request_duration_seconds_bucket";
-    let exemplars = prometheus.query_exemplars(series).await;
-    let trace_id = exemplars
-        .as_array()
-        .and_then(|series| series.first()?["exemplars"][0]["labels"]["trace_id"].as_str());
-    assert_eq!(trace_id.map(str::len), Some(32), "{exemplars}");
+    let failed = "sum(orderscope_exceptions_total{job=\"openmetrics\"}) > 0";
+    prometheus.wait_until(failed, some, WITHIN).await;
+    for series in [
+        "http_server_request_duration_seconds_bucket",
+        "orderscope_exceptions_total",
+    ] {
+        let exemplars = prometheus.query_exemplars(series).await;
+        let trace_id = exemplars
+            .as_array()
+            .and_then(|series| series.first()?["exemplars"][0]["labels"]["trace_id"].as_str());
+        assert_eq!(trace_id.map(str::len), Some(32), "{series}: {exemplars}");
+    }
     for target in prometheus.targets().await {
         assert_eq!((&*target.health, &*target.last_error), ("up", ""));
     }
