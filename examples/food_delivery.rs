@@ -39,6 +39,8 @@ mod customers;
 mod database;
 #[path = "food_delivery/deadline.rs"]
 mod deadline;
+#[path = "food_delivery/funnels.rs"]
+mod funnels;
 #[path = "food_delivery/journeys.rs"]
 mod journeys;
 #[path = "food_delivery/ledger.rs"]
@@ -117,8 +119,11 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let summary_file = arguments.summary.as_deref().map(create).transpose()?;
 
     let backend = Backend::chosen();
+    let [basket, checkout] = funnels::declared();
     let telemetry = backend
         .take_from(Telemetry::builder("food-delivery"))
+        .funnel(basket)
+        .funnel(checkout)
         .version(env!("CARGO_PKG_VERSION"))
         .environment("demo")
         .histogram_edges(REQUEST_DURATION.name(), finer(REQUEST_DURATION.edges()))

@@ -4,6 +4,7 @@
 pub mod delivery;
 pub mod errors;
 pub mod events;
+pub(crate) mod funnel;
 pub mod http;
 pub mod logs;
 pub mod process;
@@ -32,6 +33,13 @@ pub const ALL: &[&Descriptor] = &[
     &errors::ERROR_GROUP_AFFECTED_USERS,
     &events::EVENTS,
     &events::EVENTS_REFUSED,
+    &events::FUNNEL_OPENED,
+    &events::FUNNEL_OPEN,
+    &events::FUNNEL_REACHED,
+    &events::FUNNEL_CLOSED,
+    &events::FUNNEL_DURATION,
+    &events::FUNNEL_STEP_DURATION,
+    &events::FUNNEL_REFUSED,
     &process::CPU_TIME,
     &process::MEMORY_USAGE,
     &process::MEMORY_VIRTUAL,

@@ -48,7 +48,7 @@
 //! | --- | --- |
 //! | [`telemetry`] | what the application holds, its builder, its routes, its end |
 //! | [`http`] | the layer, outcomes, streams, propagation, the layer for outgoing calls |
-//! | [`events`] | `track_event`, money, the vocabulary |
+//! | [`events`] | `track_event`, money, the vocabulary, funnels |
 //! | [`errors`] | `capture_error`, panics, errors of handlers; their groups |
 //! | [`logs`], [`tracing_layer`] | severities, `critical!`, lines and their files; what becomes of `tracing` |
 //! | [`context`] | the current request: its trace, whom it is for, taking it along |
@@ -85,6 +85,7 @@ mod records;
 mod redaction;
 pub mod resource;
 mod semconv;
+mod shared_state;
 pub mod snapshot;
 mod stack;
 mod sync;

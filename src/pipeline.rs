@@ -2,19 +2,21 @@
 
 mod counters;
 mod error_groups;
+mod funnels;
 mod ledger;
 mod sampler;
 mod tap;
 mod user_ids;
 
 pub(crate) use error_groups::{ErrorGroups, Told, Whom};
+pub(crate) use funnels::Funnels;
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use user_ids::UserIds;
 
 use crate::{
-    catalog,
+    catalog::{self, funnel::Funnel},
     clock::Clock,
     delivery::Handoff,
     metrics::{Counter, Limits, Registry},
@@ -40,6 +42,7 @@ pub(crate) struct Pipeline {
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
     pub(crate) error_groups: ErrorGroups,
+    pub(crate) funnels: Funnels,
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     /// Told of lines of log that carry an error.
@@ -71,6 +74,7 @@ pub(crate) struct Settings {
     pub(crate) exemplars: Exemplars,
     /// What one record may hold.
     pub(crate) record_limits: records::Limits,
+    pub(crate) funnels: Vec<Funnel>,
 }
 
 impl Default for Settings {
@@ -84,6 +88,7 @@ impl Default for Settings {
             propagates: true,
             exemplars: Exemplars::default(),
             record_limits: records::Limits::default(),
+            funnels: Vec::new(),
         }
     }
 }
@@ -116,6 +121,7 @@ impl Pipeline {
         let registry = Registry::new(limits, clock.clone());
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
+            funnels: Funnels::new(&settings.funnels, clock.clone(), &registry),
             registry,
             error_groups: ErrorGroups::new(clock.clone(), settings.error_quiet_period),
             clock,
@@ -127,6 +133,7 @@ impl Pipeline {
         }));
         pipeline.observe_itself(restarts);
         pipeline.error_groups.observe(&pipeline.registry);
+        pipeline.funnels.observe(&pipeline.registry);
         pipeline
     }
 

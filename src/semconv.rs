@@ -62,3 +62,9 @@ pub(crate) const DESTINATION: &str = "destination";
 pub(crate) const TRACE_PARTIAL: &str = "orderscope.trace.partial";
 /// The module that a line of log comes from.
 pub(crate) const TARGET: &str = "target";
+/// A funnel, by the name that it is declared with.
+pub(crate) const FUNNEL_NAME: &str = "funnel.name";
+/// A step of a funnel, by the name of its event.
+pub(crate) const FUNNEL_STEP: &str = "funnel.step";
+/// Whether a number is one process's or everybody's.
+pub(crate) const SCOPE: &str = "scope";

@@ -1,8 +1,10 @@
 //! A read-only view of all numbers at one moment, bounded as their storage is.
 
 mod error_group;
+mod funnel;
 
 pub use error_group::ErrorGroup;
+pub use funnel::{Funnel, FunnelStep};
 
 use crate::metrics::{Exemplar, HistogramReading, Instrument, Kind, Registry, Storage, Unit};
 
@@ -60,6 +62,11 @@ impl Snapshot {
     /// way, a moment after it was raised.
     pub fn error_groups(&self) -> &[ErrorGroup] {
         &self.error_groups
+    }
+
+    /// What the funnels have come to that were declared, in the order of their names.
+    pub fn funnels(&self) -> Vec<Funnel> {
+        Funnel::all_of(self)
     }
 
     /// Every instrument, in the order of their Prometheus names.

@@ -14,7 +14,9 @@ use orderscope::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::{backend::Received, ledger::Ledger, problems::Problems, tallies::Tallies};
+use crate::{
+    backend::Received, funnels::Funnels, ledger::Ledger, problems::Problems, tallies::Tallies,
+};
 
 /// Of the platform, and of the payment provider that it calls.
 #[derive(Serialize)]
@@ -35,6 +37,7 @@ pub(crate) struct Summary {
     #[serde(flatten)]
     tallies: Tallies,
     error_groups: Problems,
+    funnels: Funnels,
     ledger: Ledger,
     /// What arrived in the backend in memory, if it was that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ impl Summary {
             first_byte_seconds: by_route(snapshot, FIRST_BYTE),
             tallies: Tallies::of(snapshot),
             error_groups: Problems::of(snapshot),
+            funnels: Funnels::of(snapshot),
             ledger: Ledger::of(ledger),
             received,
         }
@@ -202,7 +206,7 @@ impl Display for Summary {
              requests\nthat their client gave up early no first byte: the columns count different \
              requests.\n"
         )?;
-        write!(f, "{}{}", self.tallies, self.error_groups)?;
+        write!(f, "{}{}{}", self.tallies, self.error_groups, self.funnels)?;
         writeln!(f, "telemetry\n{}", self.ledger)?;
 
         write!(f, "{}", self.requests)

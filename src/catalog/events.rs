@@ -20,3 +20,73 @@ pub const EVENTS_REFUSED: Descriptor = Descriptor::counter(
     "Events refused, by reason.",
 )
 .with_attributes(&[semconv::REASON]);
+
+/// Seconds that people take over a step: from a glance to a day.
+const HUMAN: &[f64] = &[
+    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0,
+];
+
+/// Attempts at a funnel: its first step, while none is open.
+pub const FUNNEL_OPENED: Descriptor = Descriptor::counter(
+    "orderscope.funnel.attempts.opened",
+    Unit::things("{attempt}"),
+    "Attempts at a funnel that were begun.",
+)
+.with_attributes(&[semconv::FUNNEL_NAME, semconv::SCOPE]);
+
+/// Attempts within their window, which may still be converted.
+pub const FUNNEL_OPEN: Descriptor = Descriptor::up_down_counter(
+    "orderscope.funnel.attempts.open",
+    Unit::things("{attempt}"),
+    "Attempts at a funnel that may still come to its last step.",
+)
+.with_attributes(&[semconv::FUNNEL_NAME, semconv::SCOPE]);
+
+/// Steps that attempts came to, each once, when the step has been applied.
+pub const FUNNEL_REACHED: Descriptor = Descriptor::counter(
+    "orderscope.funnel.step.reached",
+    Unit::things("{step}"),
+    "Steps that attempts at a funnel came to.",
+)
+.with_attributes(&[semconv::FUNNEL_NAME, semconv::FUNNEL_STEP, semconv::SCOPE]);
+
+/// Attempts that came to an end; `funnel.step` is the last that they came to. The abandonment rate is
+/// that of `outcome="abandoned"` among all of these.
+pub const FUNNEL_CLOSED: Descriptor = Descriptor::counter(
+    "orderscope.funnel.attempts.closed",
+    Unit::things("{attempt}"),
+    "Attempts at a funnel that ended, by outcome and last step.",
+)
+.with_attributes(&[
+    semconv::FUNNEL_NAME,
+    semconv::FUNNEL_STEP,
+    semconv::OUTCOME,
+    semconv::SCOPE,
+]);
+
+/// From the first step to the last, of attempts that were converted.
+pub const FUNNEL_DURATION: Descriptor = Descriptor::histogram(
+    "orderscope.funnel.duration",
+    Unit::SECONDS,
+    "Time from the first step of a converted attempt to its last.",
+)
+.with_attributes(&[semconv::FUNNEL_NAME, semconv::SCOPE])
+.with_edges(HUMAN);
+
+/// From the step before to this one.
+pub const FUNNEL_STEP_DURATION: Descriptor = Descriptor::histogram(
+    "orderscope.funnel.step.duration",
+    Unit::SECONDS,
+    "Time from the step before to this one.",
+)
+.with_attributes(&[semconv::FUNNEL_NAME, semconv::FUNNEL_STEP, semconv::SCOPE])
+.with_edges(HUMAN);
+
+/// Steps that no attempt could be made of: `reason` is `no_subject` (nobody is known to have made it),
+/// `late` (more than 10 s), `units_full` (1,000,000 have something under way), `queue_full`.
+pub const FUNNEL_REFUSED: Descriptor = Descriptor::counter(
+    "orderscope.funnel.steps.refused",
+    Unit::things("{step}"),
+    "Steps of a funnel that could not be counted, by reason.",
+)
+.with_attributes(&[semconv::FUNNEL_NAME, semconv::REASON]);

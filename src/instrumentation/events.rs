@@ -40,6 +40,34 @@
 //! the installed one. Of 1,000 names each has a count of its own; further ones share
 //! `event="_OTHER"`. A record that finds no room is counted by the ledger of its destination.
 //!
+//! # Funnels
+//!
+//! A [`Funnel`] is steps that lead somewhere, each an event; it is declared with the
+//! [builder](crate::telemetry::Builder::funnel), and from then on `track_event` is all there is to call.
+//! Whoever takes the first step makes an attempt. It is **converted** by its last step within the
+//! window, **excluded** by an event that the funnel excludes, **abandoned** when its window ends, and
+//! open until then:
+//!
+//! | metric | what it counts |
+//! | --- | --- |
+//! | `orderscope.funnel.attempts.opened`, `….open` | attempts that were begun; those that are open |
+//! | `orderscope.funnel.step.reached{funnel.step}` | steps that attempts came to |
+//! | `orderscope.funnel.attempts.closed{outcome, funnel.step}` | attempts that ended: how, and the last step that they came to |
+//! | `orderscope.funnel.duration`, `….step.duration` | seconds to the last step, and from step to step |
+//! | `orderscope.funnel.steps.refused{reason}` | steps that could not be counted: `no_subject`, `late`, `units_full`, `queue_full` |
+//!
+//! The abandonment rate is abandoned / (converted + abandoned + excluded): an attempt that is open is
+//! in neither term. [`Snapshot::funnels`](crate::snapshot::Snapshot::funnels) has all of it by name.
+//!
+//! Events are applied in the order in which they happened, ten seconds after
+//! ([`Funnel::lateness`]), so the numbers are those of ten seconds ago. A step at exactly the end of the
+//! window counts; at one moment, an earlier step comes before a later one, and an exclusion last. What a
+//! first step means while an attempt is open is [`Reentry`]'s to say. Who a user is that was not known
+//! before is not told to what they did until then: a new attempt begins.
+//!
+//! Attempts are kept in the process, at most a million a funnel, and begin anew with it; numbers carry
+//! `scope="process"`. An attempt is counted where all its events come to one process.
+//!
 //! # Names
 //!
 //! An event's name is snake_case, in the past tense where it says that something was done, and
@@ -60,12 +88,22 @@
 mod id;
 mod money;
 mod properties;
+mod settling;
 mod tracked;
 mod vocabulary;
 
+pub use crate::catalog::funnel::{Funnel, Reentry, Subject};
 pub use money::{Currency, Money};
 pub use properties::{Properties, Property};
+pub(crate) use settling::settle;
 #[doc(hidden)]
 pub use tracked::by_macro;
 pub use tracked::{Event, track_event};
-pub use vocabulary::{CartViewed, CheckoutStarted, OrderPlaced, PaymentFailed, PaymentSucceeded};
+pub(crate) use vocabulary::names;
+pub use vocabulary::{
+    AddressAdded, CartItemAdded, CartItemRemoved, CartViewed, CheckoutStarted, CouponApplied,
+    CouponDenied, CourierAssigned, DeliveryLate, DishReviewed, DishViewed, FavoriteAdded, Login,
+    OrderAccepted, OrderCancelled, OrderDelivered, OrderFailed, OrderPickedUp, OrderPlaced,
+    OrderRefunded, OrderRejected, OrderTracked, OrderUpdated, PaymentFailed, PaymentInfoAdded,
+    PaymentSucceeded, Reorder, RestaurantListViewed, Search, SignUp,
+};

@@ -17,6 +17,7 @@ use crate::{
     delivery::{LedgerRow, Reason},
     error::Error,
     errors::{self, JoinGroup, ResolveStack},
+    events,
     export::prometheus::Pages,
     fork,
     http::Instruments,
@@ -255,6 +256,7 @@ impl Builder {
         );
         process::watch(pipeline);
         errors::watch(pipeline);
+        events::settle(pipeline, &worker);
         let lines = match file {
             None => To::Stderr,
             Some(file) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use orderscope::Telemetry;
+use orderscope::events::Funnel;
 
 use super::{alone, loopback, refused};
 
@@ -69,6 +70,28 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
         assert_eq!(
             error.to_string(),
             "error_quiet_period is \"0ns\", but must be more than 0: each error would have come back"
+        );
+        let funnel = |last| Funnel::new("checkout").step("cart_viewed").step(last);
+        let error = refused(
+            Telemetry::builder("orders")
+                .funnel(funnel("order_plcaed"))
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "the step or exclusion of the funnel `checkout` is \"order_plcaed\", but must be an event \
+             of the vocabulary, or one that `own_events` names"
+        );
+        let error = refused(
+            Telemetry::builder("orders")
+                .own_events(["table_booked"])
+                .funnel(funnel("table_booked"))
+                .funnel(funnel("order_placed"))
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "a funnel's name is \"checkout\", but must be another name: two funnels have this one"
         );
         let error = refused(
             Telemetry::builder("x")

@@ -188,6 +188,7 @@ fn assert_every_signal_is_told(summary: &Value) {
         ],
     );
     assert_errors_are_grouped(summary);
+    assert_funnels_add_up(summary);
     let severities = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"];
     platform.assert_some("logs", &severities);
     assert_eq!(summary["logs"].as_object().unwrap().len(), severities.len());
@@ -201,6 +202,42 @@ fn assert_every_signal_is_told(summary: &Value) {
     payments.assert_some("events", &["charge_captured"]);
     payments.assert_some("errors", &["food_delivery::payments::ChargeError"]);
     payments.assert_delivered_in_memory();
+}
+
+/// Each attempt is open or has ended, each step was come to by no more than the one before, and those
+/// of the events that are each one's only.
+fn assert_funnels_add_up(summary: &Value) {
+    let funnels = summary["funnels"].as_object().unwrap();
+    let order = [
+        (
+            "basket",
+            ["cart_item_added", "cart_viewed", "checkout_started"],
+        ),
+        (
+            "checkout",
+            ["checkout_started", "payment_succeeded", "order_placed"],
+        ),
+    ];
+    assert_eq!(funnels.len(), order.len(), "{funnels:?}");
+    for (name, steps) in order {
+        let funnel = &funnels[name];
+        let count = |what: &str| funnel[what].as_u64().unwrap();
+        let [attempts, converted] = ["attempts", "converted"].map(count);
+        let ended = converted + count("abandoned") + count("excluded");
+        assert_eq!(attempts, ended + count("open"), "{name}: {funnel}");
+        let reached = steps.map(|event| funnel["steps"][event].as_u64().unwrap());
+        assert!(
+            converted > 0 && reached.is_sorted_by(|a, b| a >= b),
+            "{name}: {funnel}"
+        );
+        assert_eq!(
+            (reached[0], reached[2]),
+            (attempts, converted),
+            "{name}: {funnel}"
+        );
+        let last = summary["events"][steps[2]].as_u64().unwrap();
+        assert!(converted <= last, "{name}: {funnel}");
+    }
 }
 
 /// Every error is of a group, and each group says whom it met.

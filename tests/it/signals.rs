@@ -21,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 mod errors;
 mod events;
 mod exemplar;
+mod funnels;
 mod groups;
 mod logs;
 mod losses;

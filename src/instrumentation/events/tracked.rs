@@ -7,7 +7,7 @@ use super::{
 use crate::{
     context::{self, Happened},
     pipeline,
-    records::{Log, Record, Severity, Signal},
+    records::{Fields, Log, Record, Severity, Signal},
     semconv,
 };
 use compact_str::CompactString;
@@ -241,22 +241,14 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
         return pipeline.counters.events_refused.get(EMPTY_ID).add(1);
     }
     pipeline.counters.events.get(name).add(1);
-    if !pipeline.handoff.wants(Signal::Logs) {
+    let step = pipeline.funnels.step(name);
+    let is_recorded = pipeline.handoff.wants(Signal::Logs);
+    if step.is_none() && !is_recorded {
         return;
     }
     let at = pipeline.clock.now();
-    context::note(at, Happened::Event, name);
-    let record = Record::Log(Log {
-        context: context::active(),
-        at,
-        severity: Severity::Info,
-        event_name: CompactString::const_new(name),
-    });
-    pipeline.record(record, |fields| {
-        match id {
-            Some(id) => fields.word(semconv::EVENT_ID, id),
-            None => id::next(&pipeline.clock, |id| fields.word(semconv::EVENT_ID, id)),
-        }
+    let compose = |id: &str, fields: &mut Fields| {
+        fields.word(semconv::EVENT_ID, id);
         let mut properties = Properties::new(fields);
         compose(&mut properties);
         if properties.names_context() {
@@ -264,7 +256,25 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
         } else {
             context::describe(fields);
         }
+        if let Some(step) = step {
+            step.tell(at, id, fields);
+        }
+    };
+    let compose = |fields: &mut Fields| match id {
+        Some(id) => compose(id, fields),
+        None => id::next(&pipeline.clock, |id| compose(id, fields)),
+    };
+    if !is_recorded {
+        return Fields::compose(pipeline.settings.record_limits, compose);
+    }
+    context::note(at, Happened::Event, name);
+    let record = Record::Log(Log {
+        context: context::active(),
+        at,
+        severity: Severity::Info,
+        event_name: CompactString::const_new(name),
     });
+    pipeline.record(record, compose);
 }
 
 #[cfg(test)]

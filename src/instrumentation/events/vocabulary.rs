@@ -1,9 +1,25 @@
-//! The events that every food-delivery platform has, from a cart to an order.
+//! The events that every food-delivery platform has. Names are those of GA4 and Segment where they
+//! have one in past tense; where a backend has another, the event says it.
 
-use super::{
-    money::Money,
-    properties::{Properties, Property},
-    tracked::Event,
+mod account;
+mod browsing;
+mod cart;
+mod fulfilment;
+mod orders;
+
+pub use account::{Login, SignUp};
+pub use browsing::{DishViewed, FavoriteAdded, RestaurantListViewed, Search};
+pub use cart::{
+    AddressAdded, CartItemAdded, CartItemRemoved, CartViewed, CheckoutStarted, CouponApplied,
+    CouponDenied, PaymentInfoAdded,
+};
+pub use fulfilment::{
+    CourierAssigned, DeliveryLate, DishReviewed, OrderAccepted, OrderDelivered, OrderPickedUp,
+    OrderRejected, OrderTracked,
+};
+pub use orders::{
+    OrderCancelled, OrderFailed, OrderPlaced, OrderRefunded, OrderUpdated, PaymentFailed,
+    PaymentSucceeded, Reorder,
 };
 
 /// Declares events. The inherent `NAME` stands on one instance alone, so that `OrderPlaced::NAME`
@@ -11,119 +27,84 @@ use super::{
 macro_rules! events {
     ($(
         $(#[$doc:meta])*
-        $event:ident<$($life:lifetime,)? Id> = $name:literal {
+        $event:ident<$($life:lifetime)? $(,)? $($id:ident),*> = $name:literal {
             $($(#[$field_doc:meta])* $field:ident: $type:ty,)+
         }
     )+) => {$(
         $(#[$doc])*
         ///
-        /// An id is any [`Property`]: a number, a text, a type of your own. With more properties
+        /// An id is any [`Property`](crate::events::Property): a number, a text, a type of your own. With more properties
         /// than these, track an event of the same name by
-        /// [`track_event!`](crate::track_event!), or declare one of your own by [`Event`].
+        /// [`track_event!`](crate::track_event!), or declare one of your own by
+        /// [`Event`](crate::events::Event).
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[expect(
             clippy::exhaustive_structs,
             reason = "written as a literal where it happens"
         )]
-        pub struct $event<$($life,)? Id> {
+        pub struct $event<$($life,)? $($id,)*> {
             $($(#[$field_doc])* pub $field: $type,)+
         }
 
-        impl<$($life)?> $event<$($life,)? &'static str> {
-            #[doc = concat!("`", $name, "`, whatever the type of the id.")]
+        impl<$($life,)?> $event<$($life,)? $(events!(@named $id),)*> {
+            #[doc = concat!("`", $name, "`, whatever the types of the ids.")]
             pub const NAME: &'static str = $name;
         }
 
-        impl<$($life,)? Id: Property> Event for $event<$($life,)? Id> {
+        impl<$($life,)? $($id: $crate::events::Property,)*> $crate::events::Event
+            for $event<$($life,)? $($id,)*>
+        {
             const NAME: &'static str = $name;
 
-            fn properties(&self, properties: &mut Properties<'_>) {
-                $(self.$field.record(stringify!($field), properties);)+
+            fn properties(&self, properties: &mut $crate::events::Properties<'_>) {
+                $($crate::events::Property::record(&self.$field, stringify!($field), properties);)+
             }
         }
-    )+};
+    )+
+
+        /// The names of these, in order.
+        pub(super) const NAMES: &[&str] = &[$($name),+];
+    };
+    (@named $id:ident) => { &'static str };
 }
+use events;
 
-events! {
-    /// Somebody looks at a cart.
-    ///
-    /// ```
-    /// use orderscope::{events::{CartViewed, Currency, Money}, track_event};
-    ///
-    /// track_event(CartViewed { cart_id: "c-7", items: 3, value: Money::minor(2350, Currency::EUR) });
-    /// ```
-    CartViewed<Id> = "cart_viewed" {
-        /// The cart.
-        cart_id: Id,
-        /// How many things are in it.
-        items: u32,
-        /// What they cost together.
-        value: Money,
-    }
-
-    /// Somebody begins to buy what is in a cart: GA4's `begin_checkout`.
-    CheckoutStarted<Id> = "checkout_started" {
-        /// The cart.
-        cart_id: Id,
-        /// How many things are in it.
-        items: u32,
-        /// What they cost together.
-        value: Money,
-    }
-
-    /// A payment went through.
-    ///
-    /// ```
-    /// use orderscope::{events::{Currency, Money, PaymentSucceeded}, track_event};
-    ///
-    /// let value = Money::minor(2350, Currency::EUR);
-    /// track_event(PaymentSucceeded { order_id: 1024, method: "card", value });
-    /// ```
-    PaymentSucceeded<'a, Id> = "payment_succeeded" {
-        /// The order that is paid for.
-        order_id: Id,
-        /// How, such as `card`.
-        method: &'a str,
-        /// What was paid.
-        value: Money,
-    }
-
-    /// A payment did not go through.
-    PaymentFailed<'a, Id> = "payment_failed" {
-        /// The order that was to be paid for.
-        order_id: Id,
-        /// How, such as `card`.
-        method: &'a str,
-        /// Why not, in few words of a fixed set, such as `card_declined`.
-        reason: &'a str,
-        /// What was to be paid.
-        value: Money,
-    }
-
-    /// An order is placed: GA4's `purchase`.
-    ///
-    /// ```
-    /// use orderscope::{events::{Currency, Money, OrderPlaced}, track_event};
-    ///
-    /// let order_id = "o-1024";
-    /// track_event(OrderPlaced { order_id, value: Money::minor(2350, Currency::EUR) });
-    /// assert_eq!(OrderPlaced::NAME, "order_placed");
-    /// ```
-    OrderPlaced<Id> = "order_placed" {
-        /// The order.
-        order_id: Id,
-        /// What it costs.
-        value: Money,
-    }
+/// The names of all events that are declared here.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let areas = [
+        browsing::NAMES,
+        cart::NAMES,
+        orders::NAMES,
+        fulfilment::NAMES,
+        account::NAMES,
+    ];
+    areas.into_iter().flatten().copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Event;
 
     #[test]
-    fn an_event_is_named_without_the_type_of_its_id() {
+    fn an_event_is_named_without_the_types_of_its_ids() {
         assert_eq!(PaymentFailed::NAME, "payment_failed");
         assert_eq!(<CartViewed<u64> as Event>::NAME, CartViewed::NAME);
+        assert_eq!(
+            <CartItemAdded<u64, &str> as Event>::NAME,
+            CartItemAdded::NAME
+        );
+        assert_eq!(Search::NAME, "search");
+    }
+
+    #[test]
+    fn a_name_is_snake_case_and_stands_once() {
+        let mut all: Vec<_> = names().collect();
+        assert_eq!(all.len(), 30);
+        let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(all.iter().all(|name| name.chars().all(is_word)), "{all:?}");
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 30);
     }
 }

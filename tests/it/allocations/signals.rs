@@ -9,7 +9,7 @@ use std::{env, fs, process};
 use axum::Router;
 use axum::routing::get;
 use hyper::StatusCode;
-use orderscope::events::{Currency, Money, OrderPlaced};
+use orderscope::events::{CartViewed, Currency, Funnel, Money, OrderPlaced};
 use orderscope::export::{Destination, InMemory};
 use orderscope::logs::{Format, LogFile};
 use orderscope::telemetry::{Builder, Sampling};
@@ -154,6 +154,23 @@ fn lines_and_events_allocate_nothing_as_records_and_as_lines_of_a_file() {
             .iter()
             .find(|row| row.destination() == "log_file");
         assert_eq!(lines.unwrap().accepted(), 3 * VISITS * TIMES);
+    }
+}
+
+#[test]
+fn a_step_of_a_funnel_allocates_nothing_whether_its_event_is_recorded_or_not() {
+    let funnel = || {
+        let funnel = Funnel::new("checkout")
+            .step(CartViewed::NAME)
+            .step(OrderPlaced::NAME);
+        funnel.lateness(Duration::ZERO)
+    };
+    let (_, step) = USES[3];
+    for builder in [in_memory(), Telemetry::builder("orders")] {
+        let telemetry = builder.funnel(funnel()).build().unwrap();
+        assert_eq!(within_a_request(&telemetry, step), 0);
+        let refused = "orderscope.funnel.steps.refused";
+        assert_eq!(telemetry.snapshot().counter(refused, &[]), 0);
     }
 }
 

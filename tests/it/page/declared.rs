@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use orderscope::{
     Telemetry, catalog,
+    events::Funnel,
     export::{Destination, InMemory},
     metrics::Kind,
 };
@@ -21,7 +22,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 42] = [
+const NAMES: [(&str, &str, &str); 49] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -52,6 +53,41 @@ const NAMES: [(&str, &str, &str); 42] = [
     ),
     ("orderscope.events", "orderscope_events", ""),
     ("orderscope.events.refused", "orderscope_events_refused", ""),
+    (
+        "orderscope.funnel.attempts.opened",
+        "orderscope_funnel_attempts_opened",
+        "",
+    ),
+    (
+        "orderscope.funnel.attempts.open",
+        "orderscope_funnel_attempts_open",
+        "",
+    ),
+    (
+        "orderscope.funnel.step.reached",
+        "orderscope_funnel_step_reached",
+        "",
+    ),
+    (
+        "orderscope.funnel.attempts.closed",
+        "orderscope_funnel_attempts_closed",
+        "",
+    ),
+    (
+        "orderscope.funnel.duration",
+        "orderscope_funnel_duration_seconds",
+        "seconds",
+    ),
+    (
+        "orderscope.funnel.step.duration",
+        "orderscope_funnel_step_duration_seconds",
+        "seconds",
+    ),
+    (
+        "orderscope.funnel.steps.refused",
+        "orderscope_funnel_steps_refused",
+        "",
+    ),
     (
         "orderscope.records.unclaimed",
         "orderscope_records_unclaimed",
@@ -199,7 +235,7 @@ const NAMES: [(&str, &str, &str); 42] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 20] = [
+const ABSENT_AT_FIRST: [(&str, &str); 27] = [
     (
         "http.client.request.duration",
         "a series for each server that was called",
@@ -207,6 +243,34 @@ const ABSENT_AT_FIRST: [(&str, &str); 20] = [
     (
         "orderscope.events",
         "a series for each event that was tracked",
+    ),
+    (
+        "orderscope.funnel.attempts.opened",
+        "series for each funnel, of which there is none",
+    ),
+    (
+        "orderscope.funnel.attempts.open",
+        "series for each funnel, of which there is none",
+    ),
+    (
+        "orderscope.funnel.step.reached",
+        "series for each funnel, of which there is none",
+    ),
+    (
+        "orderscope.funnel.attempts.closed",
+        "series for each funnel, of which there is none",
+    ),
+    (
+        "orderscope.funnel.duration",
+        "series for each funnel, of which there is none",
+    ),
+    (
+        "orderscope.funnel.step.duration",
+        "series for each funnel, of which there is none",
+    ),
+    (
+        "orderscope.funnel.steps.refused",
+        "series for each funnel, of which there is none",
     ),
     (
         "orderscope.delivery.accepted",
@@ -367,7 +431,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
     // The instruments of the catalog that have attributes.
-    assert_eq!(series("orderscope_series_overflowed"), 30);
+    assert_eq!(series("orderscope_series_overflowed"), 37);
     assert_eq!(series("orderscope_values_refused"), 2);
     // Of metrics, and of records.
     assert_eq!(series("orderscope_values_truncated"), 2);
@@ -416,7 +480,7 @@ fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
             .collect::<BTreeMap<_, _>>()
     });
     assert_eq!(pages[0], pages[1]);
-    assert_eq!(pages[0].len(), 7);
+    assert_eq!(pages[0].len(), 9);
     for descriptor in catalog::ALL.iter().filter(|d| d.kind() == Kind::Histogram) {
         let (_, family, _) = NAMES
             .iter()
@@ -436,7 +500,14 @@ fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
 /// One whose records and metrics go somewhere.
 fn sending() -> Subject {
     let backend = Destination::in_memory("memory", &InMemory::new());
-    Subject::of(Telemetry::builder("orders").destination(backend))
+    let checkout = Funnel::new("checkout")
+        .step("cart_viewed")
+        .step("order_placed");
+    Subject::of(
+        Telemetry::builder("orders")
+            .destination(backend)
+            .funnel(checkout),
+    )
 }
 
 async fn busy(subject: &Subject) {

@@ -1,0 +1,24 @@
+//! Funnels between two looks at the numbers: what waits is counted all the same.
+
+use crate::{pipeline::Pipeline, worker::Worker};
+use std::time::Duration;
+use tokio::time;
+
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Has the worker count the steps of funnels, where there are any.
+pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
+    if !pipeline.funnels.are_declared() {
+        return;
+    }
+    worker.settle(move |mut stop| async move {
+        // An error: it was dropped.
+        while time::timeout(PAUSE, stop.wait_for(|stops| *stops))
+            .await
+            .is_err()
+        {
+            pipeline.funnels.settle();
+        }
+        pipeline.funnels.settle();
+    });
+}

@@ -1,0 +1,334 @@
+//! Funnels: events that are steps of one are told here, and become attempts on the telemetry's own
+//! thread.
+//!
+//! ```text
+//! track_event ─→ Step::tell() (who, which step, when: 80 bytes) ─→ intake ─→ settle() ─→ shared_state ─→ metrics
+//! ```
+
+mod counts;
+mod subject;
+
+use crate::{
+    catalog::funnel::{Funnel, Subject},
+    clock::{Anchor, Clock},
+    fork::Lock,
+    metrics::Registry,
+    records::Fields,
+    shared_state::{Happening, Memory, Rules, Taken, What},
+};
+use counts::{Counts, Families, Refusal};
+use rustc_hash::FxHashMap;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+/// Steps that wait to be counted.
+const MOST_WAITING: usize = 65_536;
+/// Units of one funnel that have something under way.
+const MOST_UNITS: usize = 1_000_000;
+
+/// All funnels of one telemetry.
+#[derive(Debug)]
+pub(crate) struct Funnels {
+    by_event: FxHashMap<Box<str>, Box<[Place]>>,
+    funnels: Box<[Followed]>,
+    waiting: Lock<Vec<Told>>,
+    counting: Lock<Counting>,
+    clock: Clock,
+    began: Anchor,
+}
+
+/// What only who settles touches.
+#[derive(Debug)]
+struct Counting {
+    /// Of each funnel.
+    attempts: Vec<Memory>,
+    /// Changes places with what waits, so that neither is made anew.
+    taken: Vec<Told>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    subject: Subject,
+    counts: Counts,
+}
+
+/// What an event is to a funnel.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    funnel: usize,
+    what: What,
+}
+
+/// One step, by whom.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    funnel: usize,
+    unit: u128,
+    happening: Happening,
+}
+
+/// An event that funnels ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step<'a> {
+    funnels: &'a Funnels,
+    places: &'a [Place],
+}
+
+impl Funnels {
+    pub(super) fn new(declared: &[Funnel], clock: Clock, registry: &Registry) -> Self {
+        let mut by_event: FxHashMap<Box<str>, Vec<Place>> = FxHashMap::default();
+        for (funnel, declared) in declared.iter().enumerate() {
+            let mut steps: FxHashMap<&str, u16> = FxHashMap::default();
+            for (at, event) in declared.steps().enumerate() {
+                *steps.entry(event).or_default() |= 1 << at;
+            }
+            let steps = steps
+                .into_iter()
+                .map(|(event, steps)| (event, What::Step(steps)));
+            let exclusions = declared.exclusions().map(|event| (event, What::Exclusion));
+            for (event, what) in steps.chain(exclusions) {
+                let places = by_event.entry(event.into()).or_default();
+                places.push(Place { funnel, what });
+            }
+        }
+        let boxed = |(event, places): (_, Vec<_>)| (event, places.into_boxed_slice());
+        let funnels = match declared {
+            // Then none of their instruments is there.
+            [] => Box::default(),
+            _ => {
+                let families = Families::new(registry);
+                let followed = |declared: &Funnel| Followed {
+                    subject: declared.subject().clone(),
+                    counts: families.of(declared),
+                };
+                declared.iter().map(followed).collect()
+            }
+        };
+        let attempts = declared
+            .iter()
+            .map(|declared| Memory::new(rules(declared), MOST_UNITS));
+        Self {
+            by_event: by_event.into_iter().map(boxed).collect(),
+            funnels,
+            waiting: Lock::default(),
+            counting: Lock::new(Counting {
+                attempts: attempts.collect(),
+                taken: Vec::new(),
+            }),
+            began: clock.anchor(),
+            clock,
+        }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn are_declared(&self) -> bool {
+        !self.funnels.is_empty()
+    }
+
+    /// What the events of that name are to them.
+    #[inline]
+    pub(crate) fn step(&self, event: &str) -> Option<Step<'_>> {
+        if self.by_event.is_empty() {
+            return None;
+        }
+        let places = self.by_event.get(event)?;
+        Some(Step {
+            funnels: self,
+            places,
+        })
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        self.began.unix_nanos(at) / 1_000
+    }
+
+    /// Counts what waits, and what has come to its end by now.
+    pub(crate) fn settle(&self) {
+        let Some(mut counting) = self.counting.hold() else {
+            return;
+        };
+        let Counting { attempts, taken } = &mut *counting;
+        if let Some(mut waiting) = self.waiting.hold() {
+            mem::swap(&mut *waiting, taken);
+        }
+        for told in taken.drain(..) {
+            let (memory, followed) = (attempts.get_mut(told.funnel), self.funnels.get(told.funnel));
+            if let (Some(memory), Some(followed)) = (memory, followed) {
+                // It was told when it happened, however long it waited here.
+                match memory.take(told.unit, told.happening, told.happening.at) {
+                    Taken::InTime => {}
+                    Taken::Late => followed.counts.refuse(Refusal::Late),
+                    Taken::Full => followed.counts.refuse(Refusal::UnitsFull),
+                }
+            }
+        }
+        let now = self.micros(self.clock.now());
+        for (memory, followed) in attempts.iter_mut().zip(&self.funnels) {
+            memory.advance(now, |turn| followed.counts.tell(turn));
+            followed.counts.are_open(memory.open());
+        }
+    }
+
+    /// Settles before each look at the numbers.
+    pub(super) fn observe(&'static self, registry: &Registry) {
+        if self.are_declared() {
+            registry.observe(|| self.settle());
+        }
+    }
+}
+
+impl Step<'_> {
+    /// Hands the step off, by whom the event's fields name. Waits for nobody but who takes or adds
+    /// one, and takes memory only where the hand-off grows.
+    pub(crate) fn tell(self, at: Instant, id: &str, fields: &Fields) {
+        let at = self.funnels.micros(at);
+        for place in self.places {
+            let Some(followed) = self.funnels.funnels.get(place.funnel) else {
+                continue;
+            };
+            let Some(unit) = subject::of(&followed.subject, fields) else {
+                followed.counts.refuse(Refusal::NoSubject);
+                continue;
+            };
+            let told = Told {
+                funnel: place.funnel,
+                unit,
+                happening: Happening {
+                    at,
+                    what: place.what,
+                    id: subject::of_event(id),
+                },
+            };
+            let waiting = self.funnels.waiting.hold();
+            match waiting.filter(|waiting| waiting.len() < MOST_WAITING) {
+                Some(mut waiting) => waiting.push(told),
+                None => followed.counts.refuse(Refusal::QueueFull),
+            }
+        }
+    }
+}
+
+fn rules(declared: &Funnel) -> Rules {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    Rules {
+        // `build()` has seen to it that they fit.
+        steps: u8::try_from(declared.steps().len()).unwrap_or(u8::MAX),
+        window: micros(declared.window()),
+        lateness: micros(declared.allowed_lateness()),
+        reentry: declared.reentry_mode(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, metrics, records, semconv, snapshot::Snapshot};
+    use std::time::SystemTime;
+
+    /// Funnels in a time of their own.
+    struct Watched {
+        hands: ManualClock,
+        registry: Registry,
+        funnels: Funnels,
+    }
+
+    impl Watched {
+        fn new(declared: &[Funnel]) -> Self {
+            let hands =
+                ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
+            let registry = Registry::new(metrics::Limits::default(), hands.clock());
+            Self {
+                funnels: Funnels::new(declared, hands.clock(), &registry),
+                hands,
+                registry,
+            }
+        }
+
+        fn tell(&self, event: &str, who: (&str, &str)) {
+            records::Fields::compose(records::Limits::default(), |fields| {
+                fields.word(who.0, who.1);
+                let step = self.funnels.step(event).unwrap();
+                step.tell(self.hands.clock().now(), "an-id", fields);
+            });
+        }
+
+        fn refused(&self, reason: &str) -> u64 {
+            let snapshot = Snapshot::of(&self.registry);
+            snapshot.counter("orderscope.funnel.steps.refused", &[("reason", reason)])
+        }
+
+        fn counted(&self) -> crate::snapshot::Funnel {
+            self.funnels.settle();
+            Snapshot::of(&self.registry).funnels().remove(0)
+        }
+    }
+
+    fn checkout() -> Funnel {
+        Funnel::new("checkout").step("a").step("b").excluding("x")
+    }
+
+    const USER: &str = semconv::USER_ID;
+
+    #[test]
+    fn an_event_that_no_funnel_asks_for_is_no_step() {
+        let watched = Watched::new(&[checkout()]);
+        assert!(watched.funnels.step("c").is_none());
+        assert!(watched.funnels.step("x").is_some());
+    }
+
+    #[test]
+    fn steps_are_counted_by_whom_they_are_made() {
+        let watched = Watched::new(&[checkout()]);
+        for user in ["u-1", "u-2", "u-3"] {
+            watched.tell("a", (USER, user));
+        }
+        watched.hands.advance(Duration::from_secs(4));
+        watched.tell("b", (USER, "u-1"));
+        watched.tell("x", (USER, "u-2"));
+        assert_eq!(
+            watched.counted().attempts,
+            0,
+            "they may still be put in order"
+        );
+        watched.hands.advance(Duration::from_secs(11));
+        let counted = watched.counted();
+        let outcomes = [counted.converted, counted.excluded, counted.open];
+        assert_eq!((counted.attempts, outcomes), (3, [1, 1, 1]));
+        assert_eq!(counted.steps[1].reached, 1);
+        let median = counted.steps[1].median_seconds.unwrap();
+        assert!((1.0..=5.0).contains(&median), "{median}");
+        watched.hands.advance(Duration::from_secs(30 * 60));
+        let counted = watched.counted();
+        assert_eq!((counted.abandoned, counted.open), (1, 0));
+        assert_eq!(counted.steps[0].abandoned, 1);
+        assert_eq!(counted.abandonment_rate(), Some(1.0 / 3.0));
+    }
+
+    #[test]
+    fn who_is_not_known_or_masked_makes_no_attempt_and_is_counted() {
+        let by_cart = checkout().followed_by(Subject::Property("cart".to_owned()));
+        let watched = Watched::new(&[by_cart]);
+        watched.tell("a", (USER, "u-1"));
+        watched.tell("a", ("cart", "***"));
+        watched.tell("a", ("cart", " "));
+        watched.tell("a", ("cart", "c-1"));
+        watched.hands.advance(Duration::from_secs(11));
+        assert_eq!(watched.counted().attempts, 1);
+        assert_eq!(watched.refused("no_subject"), 3);
+    }
+
+    #[test]
+    fn what_finds_no_place_to_wait_is_counted_and_the_rest_is_whole() {
+        let watched = Watched::new(&[checkout()]);
+        for user in 0..MOST_WAITING + 100 {
+            watched.tell("a", (USER, &user.to_string()));
+        }
+        watched.hands.advance(Duration::from_secs(11));
+        assert_eq!(watched.counted().attempts, MOST_WAITING as u64);
+        assert_eq!(watched.refused("queue_full"), 100);
+        watched.tell("a", (USER, "one more"));
+        assert_eq!(watched.refused("queue_full"), 100);
+    }
+}

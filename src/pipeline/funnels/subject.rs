@@ -1,0 +1,43 @@
+//! Who made a step, by a number that does not tell who it is.
+
+use crate::{
+    catalog::funnel::Subject,
+    records::{Fields, Value, read},
+    redaction::MASK,
+    semconv,
+};
+use compact_str::ToCompactString;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use uuid::Uuid;
+
+/// `None`: the event does not say. What was masked would make one of all.
+pub(super) fn of(subject: &Subject, fields: &Fields) -> Option<u128> {
+    let name = match subject {
+        Subject::User => semconv::USER_ID,
+        Subject::Session => semconv::SESSION_ID,
+        Subject::Property(name) => name,
+    };
+    let mut named = read(fields.as_bytes()).filter(|(given, _)| *given == name);
+    match named.next()?.1 {
+        Value::Text(text) if text.trim().is_empty() || text == MASK => None,
+        Value::Text(text) => Some(hashed(text)),
+        Value::Integer(number) => Some(hashed(&number.to_compact_string())),
+        Value::Float(number) => Some(hashed(&number.to_compact_string())),
+        Value::Boolean(is) => Some(hashed(&is.to_compact_string())),
+    }
+}
+
+/// The id of an event, which orders those of one moment.
+pub(super) fn of_event(id: &str) -> u128 {
+    Uuid::parse_str(id).map_or_else(|_| hashed(id), |id| id.as_u128())
+}
+
+/// The same in every process; 128 bits, so that no two of a billion meet.
+fn hashed(text: &str) -> u128 {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, text).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}
