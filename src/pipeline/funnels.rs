@@ -14,7 +14,7 @@ use crate::{
     fork::Lock,
     metrics::Registry,
     records::Fields,
-    shared_state::{Happening, Memory, Rules, Taken, What},
+    shared_state::{Happening, Id, Memory, Rules, Taken, What},
 };
 use counts::{Counts, Families, Refusal};
 use rustc_hash::FxHashMap;
@@ -65,7 +65,7 @@ struct Place {
 #[derive(Clone, Copy, Debug)]
 struct Told {
     funnel: usize,
-    unit: u128,
+    unit: Id,
     happening: Happening,
 }
 

@@ -3,6 +3,7 @@
 //! Events are applied in the order of (time, step, id), and not before they are older than the
 //! lateness: what was told out of order by then is put in order.
 
+use super::Id;
 use crate::catalog::funnel::Reentry;
 use std::{cmp::Ordering, mem};
 
@@ -20,7 +21,7 @@ pub(crate) struct Rules {
 pub(crate) struct Happening {
     pub(crate) at: u64,
     pub(crate) what: What,
-    pub(crate) id: u128,
+    pub(crate) id: Id,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,10 @@ impl Unit {
         let at = self
             .waiting
             .partition_point(|waiting| *waiting <= happening);
+        if self.waiting.is_empty() {
+            // Most units have one, and there may be a million of them.
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.insert(at, happening);
     }
 

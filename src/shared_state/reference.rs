@@ -1,7 +1,7 @@
 //! What the definitions say, written down without regard to cost: a whole history at once, each
 //! answer found by looking at all of it again. The machine is held against it.
 
-use super::{Happening, Memory, Outcome, Rules, Taken, Turn, What, attempts::Unit};
+use super::{Happening, Id, Memory, Outcome, Rules, Taken, Turn, What, attempts::Unit};
 use crate::catalog::funnel::Reentry;
 use proptest::prelude::*;
 
@@ -138,7 +138,7 @@ fn rules(steps: u8, window: u64, reentry: Reentry) -> Rules {
 }
 
 fn at(at: u64, what: What) -> Happening {
-    let id = u128::from(at);
+    let id = Id::from(u128::from(at));
     Happening { at, what, id }
 }
 
@@ -245,7 +245,7 @@ fn any_history() -> impl Strategy<Value = History> {
             .into_iter()
             .enumerate()
             .map(|(id, (at, what, delay))| {
-                let id = id as u128;
+                let id = Id::from(id as u128);
                 (Happening { at, what, id }, delay)
             })
             .collect(),
@@ -271,7 +271,7 @@ proptest! {
         let mut counts = Counts::new(&rules);
         for (happening, delay) in &told {
             let now = happening.at + delay;
-            prop_assert_eq!(memory.take(7, *happening, now), Taken::InTime);
+            prop_assert_eq!(memory.take(Id::from(7), *happening, now), Taken::InTime);
             memory.advance(now, |turn| counts.tell(turn));
         }
         memory.advance(history.now, |turn| counts.tell(turn));
@@ -285,8 +285,8 @@ proptest! {
 fn what_comes_too_late_is_said_to_and_changes_nothing() {
     let rules = rules(2, 60, Reentry::default());
     let mut memory = Memory::new(rules, 10);
-    assert_eq!(memory.take(7, at(100, A), 110), Taken::InTime);
-    assert_eq!(memory.take(7, at(100, B), 111), Taken::Late);
+    assert_eq!(memory.take(Id::from(7), at(100, A), 110), Taken::InTime);
+    assert_eq!(memory.take(Id::from(7), at(100, B), 111), Taken::Late);
     let mut turns = Vec::new();
     memory.advance(170, |turn| turns.push(turn));
     assert_eq!(turns.len(), 2, "{turns:?}");
@@ -304,17 +304,18 @@ fn what_comes_too_late_is_said_to_and_changes_nothing() {
 fn units_are_bounded_and_leave_no_trace_when_they_are_done() {
     let rules = rules(2, 60, Reentry::default());
     let mut memory = Memory::new(rules, 100);
-    let taken = (0..150).filter(|unit| memory.take(*unit, at(5, A), 5) == Taken::InTime);
+    let taken =
+        (0_u128..150).filter(|unit| memory.take(Id::from(*unit), at(5, A), 5) == Taken::InTime);
     assert_eq!(taken.count(), 100);
     assert_eq!(
-        memory.take(7, at(6, B), 6),
+        memory.take(Id::from(7), at(6, B), 6),
         Taken::InTime,
         "one that is known"
     );
-    assert_eq!(memory.take(120, at(6, B), 6), Taken::Full);
+    assert_eq!(memory.take(Id::from(120), at(6, B), 6), Taken::Full);
     memory.advance(20, |_| ());
     assert_eq!(memory.open(), 99);
     memory.advance(200, |_| ());
     assert_eq!(memory.open(), 0);
-    assert_eq!(memory.take(120, at(201, A), 201), Taken::InTime);
+    assert_eq!(memory.take(Id::from(120), at(201, A), 201), Taken::InTime);
 }

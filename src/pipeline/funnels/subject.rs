@@ -5,13 +5,14 @@ use crate::{
     records::{Fields, Value, read},
     redaction::MASK,
     semconv,
+    shared_state::Id,
 };
 use compact_str::ToCompactString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use uuid::Uuid;
 
 /// `None`: the event does not say. What was masked would make one of all.
-pub(super) fn of(subject: &Subject, fields: &Fields) -> Option<u128> {
+pub(super) fn of(subject: &Subject, fields: &Fields) -> Option<Id> {
     let name = match subject {
         Subject::User => semconv::USER_ID,
         Subject::Session => semconv::SESSION_ID,
@@ -28,16 +29,16 @@ pub(super) fn of(subject: &Subject, fields: &Fields) -> Option<u128> {
 }
 
 /// The id of an event, which orders those of one moment.
-pub(super) fn of_event(id: &str) -> u128 {
-    Uuid::parse_str(id).map_or_else(|_| hashed(id), |id| id.as_u128())
+pub(super) fn of_event(id: &str) -> Id {
+    Uuid::parse_str(id).map_or_else(|_| hashed(id), |id| id.as_u128().into())
 }
 
-/// The same in every process; 128 bits, so that no two of a billion meet.
-fn hashed(text: &str) -> u128 {
+/// The same in every process.
+fn hashed(text: &str) -> Id {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();
         (salt, text).hash(&mut hasher);
         u128::from(hasher.finish())
     };
-    half(0) << 64 | half(1)
+    (half(0) << 64 | half(1)).into()
 }
