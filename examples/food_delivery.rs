@@ -80,6 +80,7 @@ use clap::Parser;
 use orderscope::{
     Telemetry,
     catalog::http::{REQUEST_DURATION, TIME_TO_FIRST_BYTE},
+    events::{PaymentFailed, PaymentSucceeded, Transaction},
 };
 use tokio::{net::TcpListener, time::timeout};
 
@@ -124,6 +125,11 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         .take_from(Telemetry::builder("food-delivery"))
         .funnel(basket)
         .funnel(checkout)
+        .transaction(
+            Transaction::new("payment")
+                .succeeded_by(PaymentSucceeded::NAME)
+                .failed_by(PaymentFailed::NAME),
+        )
         .version(env!("CARGO_PKG_VERSION"))
         .environment("demo")
         .histogram_edges(REQUEST_DURATION.name(), finer(REQUEST_DURATION.edges()))

@@ -9,6 +9,7 @@ pub mod http;
 pub mod logs;
 pub mod process;
 pub mod telemetry;
+pub(crate) mod transaction;
 
 use crate::metrics::Descriptor;
 
@@ -33,6 +34,7 @@ pub const ALL: &[&Descriptor] = &[
     &errors::ERROR_GROUP_AFFECTED_USERS,
     &events::EVENTS,
     &events::EVENTS_REFUSED,
+    &events::TRANSACTIONS,
     &events::FUNNEL_OPENED,
     &events::FUNNEL_OPEN,
     &events::FUNNEL_REACHED,

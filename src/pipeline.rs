@@ -6,6 +6,7 @@ mod funnels;
 mod ledger;
 mod sampler;
 mod tap;
+mod transactions;
 mod user_ids;
 
 pub(crate) use error_groups::{ErrorGroups, Told, Whom};
@@ -13,10 +14,11 @@ pub(crate) use funnels::Funnels;
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
+pub(crate) use transactions::Transactions;
 pub(crate) use user_ids::UserIds;
 
 use crate::{
-    catalog::{self, funnel::Funnel},
+    catalog::{self, funnel::Funnel, transaction::Transaction},
     clock::Clock,
     delivery::Handoff,
     metrics::{Counter, Limits, Registry},
@@ -43,6 +45,7 @@ pub(crate) struct Pipeline {
     pub(crate) settings: Settings,
     pub(crate) error_groups: ErrorGroups,
     pub(crate) funnels: Funnels,
+    pub(crate) transactions: Transactions,
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     /// Told of lines of log that carry an error.
@@ -75,6 +78,7 @@ pub(crate) struct Settings {
     /// What one record may hold.
     pub(crate) record_limits: records::Limits,
     pub(crate) funnels: Vec<Funnel>,
+    pub(crate) transactions: Vec<Transaction>,
 }
 
 impl Default for Settings {
@@ -89,6 +93,7 @@ impl Default for Settings {
             exemplars: Exemplars::default(),
             record_limits: records::Limits::default(),
             funnels: Vec::new(),
+            transactions: Vec::new(),
         }
     }
 }
@@ -122,6 +127,7 @@ impl Pipeline {
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
             funnels: Funnels::new(&settings.funnels, clock.clone(), &registry),
+            transactions: Transactions::new(&settings.transactions, &registry),
             registry,
             error_groups: ErrorGroups::new(clock.clone(), settings.error_quiet_period),
             clock,

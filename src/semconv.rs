@@ -68,3 +68,5 @@ pub(crate) const FUNNEL_NAME: &str = "funnel.name";
 pub(crate) const FUNNEL_STEP: &str = "funnel.step";
 /// Whether a number is one process's or everybody's.
 pub(crate) const SCOPE: &str = "scope";
+/// A kind of transaction, by the name that it is declared with.
+pub(crate) const TRANSACTION_NAME: &str = "transaction.name";

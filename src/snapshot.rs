@@ -2,9 +2,11 @@
 
 mod error_group;
 mod funnel;
+mod transaction;
 
 pub use error_group::ErrorGroup;
 pub use funnel::{Funnel, FunnelStep};
+pub use transaction::Transaction;
 
 use crate::metrics::{Exemplar, HistogramReading, Instrument, Kind, Registry, Storage, Unit};
 
@@ -67,6 +69,11 @@ impl Snapshot {
     /// What the funnels have come to that were declared, in the order of their names.
     pub fn funnels(&self) -> Vec<Funnel> {
         Funnel::all_of(self)
+    }
+
+    /// How the transactions ended that were declared, in the order of their names.
+    pub fn transactions(&self) -> Vec<Transaction> {
+        Transaction::all_of(self)
     }
 
     /// Every instrument, in the order of their Prometheus names.

@@ -38,6 +38,7 @@ pub(crate) struct Summary {
     tallies: Tallies,
     error_groups: Problems,
     funnels: Funnels,
+    transactions: BTreeMap<String, Ended>,
     ledger: Ledger,
     /// What arrived in the backend in memory, if it was that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +63,13 @@ struct Outcomes {
     upgraded: u64,
 }
 
+/// How transactions of one kind ended.
+#[derive(Serialize)]
+struct Ended {
+    succeeded: u64,
+    failed: u64,
+}
+
 #[derive(Clone, Copy, Default, Serialize)]
 struct Latency {
     count: u64,
@@ -83,6 +91,7 @@ impl Summary {
             tallies: Tallies::of(snapshot),
             error_groups: Problems::of(snapshot),
             funnels: Funnels::of(snapshot),
+            transactions: transactions(snapshot),
             ledger: Ledger::of(ledger),
             received,
         }
@@ -207,6 +216,12 @@ impl Display for Summary {
              requests.\n"
         )?;
         write!(f, "{}{}{}", self.tallies, self.error_groups, self.funnels)?;
+        for (name, Ended { succeeded, failed }) in &self.transactions {
+            writeln!(
+                f,
+                "transaction {name}: {succeeded} succeeded, {failed} failed"
+            )?;
+        }
         writeln!(f, "telemetry\n{}", self.ledger)?;
 
         write!(f, "{}", self.requests)
@@ -255,6 +270,17 @@ impl From<Distribution> for Latency {
             p99: distribution.quantile(0.99),
         }
     }
+}
+
+fn transactions(snapshot: &Snapshot) -> BTreeMap<String, Ended> {
+    let ended = snapshot.transactions().into_iter().map(|transaction| {
+        let ended = Ended {
+            succeeded: transaction.succeeded,
+            failed: transaction.failed,
+        };
+        (transaction.name, ended)
+    });
+    ended.collect()
 }
 
 fn by_route(snapshot: &Snapshot, metric: &str) -> BTreeMap<String, Latency> {

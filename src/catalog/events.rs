@@ -21,6 +21,15 @@ pub const EVENTS_REFUSED: Descriptor = Descriptor::counter(
 )
 .with_attributes(&[semconv::REASON]);
 
+/// Transactions that ended, by whether they succeeded or failed, as the events say that they are
+/// declared with.
+pub const TRANSACTIONS: Descriptor = Descriptor::counter(
+    "orderscope.transactions",
+    Unit::things("{transaction}"),
+    "Transactions that ended, by outcome.",
+)
+.with_attributes(&[semconv::TRANSACTION_NAME, semconv::OUTCOME]);
+
 /// Seconds that people take over a step: from a glance to a day.
 const HUMAN: &[f64] = &[
     1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0,

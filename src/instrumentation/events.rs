@@ -68,6 +68,13 @@
 //! Attempts are kept in the process, at most a million a funnel, and begin anew with it; numbers carry
 //! `scope="process"`. An attempt is counted where all its events come to one process.
 //!
+//! # Transactions
+//!
+//! A [`Transaction`] either succeeds or fails, and events say so. Each is counted in
+//! `orderscope.transactions{transaction.name, outcome}` where it is tracked; both outcomes stand at 0
+//! from the start, so that a rate can be formed before the first failure.
+//! [`Snapshot::transactions`](crate::snapshot::Snapshot::transactions) has the share of failures.
+//!
 //! # Names
 //!
 //! An event's name is snake_case, in the past tense where it says that something was done, and
@@ -92,7 +99,10 @@ mod settling;
 mod tracked;
 mod vocabulary;
 
-pub use crate::catalog::funnel::{Funnel, Reentry, Subject};
+pub use crate::catalog::{
+    funnel::{Funnel, Reentry, Subject},
+    transaction::Transaction,
+};
 pub use money::{Currency, Money};
 pub use properties::{Properties, Property};
 pub(crate) use settling::settle;

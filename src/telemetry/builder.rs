@@ -1,5 +1,6 @@
 //! The builder: what is required stands in its constructor, only its last call can fail.
 
+mod business;
 mod signals;
 
 use super::{
@@ -30,6 +31,7 @@ use crate::{
     semconv,
     worker::Worker,
 };
+use business::Business;
 use signals::Signals;
 use std::{
     net::SocketAddr,
@@ -50,6 +52,7 @@ pub struct Builder {
     clock: Clock,
     health: Health,
     signals: Signals,
+    business: Business,
     with_subscriber: bool,
     with_recorder: bool,
     with_opentelemetry: bool,
@@ -72,6 +75,7 @@ impl Builder {
             clock: Clock::system(),
             health: Health::default(),
             signals: Signals::default(),
+            business: Business::default(),
             with_subscriber: true,
             with_recorder: true,
             with_opentelemetry: true,
@@ -221,7 +225,7 @@ impl Builder {
         let variables = environment::Process;
         let resource = self.resource()?;
         self.check_edges()?;
-        let decided = self.signals.decide()?;
+        let decided = self.signals.decide(self.business)?;
         let address = match self.listener {
             Some(address) => Some(address),
             None => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use orderscope::Telemetry;
-use orderscope::events::Funnel;
+use orderscope::events::{Funnel, Transaction};
 
 use super::{alone, loopback, refused};
 
@@ -92,6 +92,13 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
         assert_eq!(
             error.to_string(),
             "a funnel's name is \"checkout\", but must be another name: two funnels have this one"
+        );
+        let payment = Transaction::new("payment").succeeded_by("payment_succeeded");
+        let error = refused(Telemetry::builder("orders").transaction(payment).install());
+        assert_eq!(
+            error.to_string(),
+            "the failure of the transaction `payment` is \"\", but must be one event or more, or its rate of \
+             failures says nothing"
         );
         let error = refused(
             Telemetry::builder("x")

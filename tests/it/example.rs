@@ -189,6 +189,9 @@ fn assert_every_signal_is_told(summary: &Value) {
     );
     assert_errors_are_grouped(summary);
     assert_funnels_add_up(summary);
+    let payment = &summary["transactions"]["payment"];
+    assert_eq!(payment["succeeded"], summary["events"]["payment_succeeded"]);
+    assert_eq!(payment["failed"], summary["events"]["payment_failed"]);
     let severities = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"];
     platform.assert_some("logs", &severities);
     assert_eq!(summary["logs"].as_object().unwrap().len(), severities.len());

@@ -27,6 +27,7 @@ mod logs;
 mod losses;
 mod secrets;
 mod traces;
+mod transactions;
 
 /// On a machine that also compiles.
 const PATIENCE: Duration = Duration::from_secs(10);

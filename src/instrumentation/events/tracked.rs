@@ -55,8 +55,8 @@ pub trait Event {
     /// What the event is called, in snake_case.
     const NAME: &'static str;
 
-    /// Adds what is worth knowing of it. Called only when the record goes somewhere, so nothing
-    /// that the program relies on belongs here.
+    /// Adds what is worth knowing of it. Called only when the record goes somewhere, or a funnel asks
+    /// for the event, so nothing that the program relies on belongs here.
     fn properties(&self, properties: &mut Properties<'_>);
 
     /// An id that the application has for it already, such as the payment provider's. Default:
@@ -241,6 +241,7 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
         return pipeline.counters.events_refused.get(EMPTY_ID).add(1);
     }
     pipeline.counters.events.get(name).add(1);
+    pipeline.transactions.count(name);
     let step = pipeline.funnels.step(name);
     let is_recorded = pipeline.handoff.wants(Signal::Logs);
     if step.is_none() && !is_recorded {

@@ -1,9 +1,8 @@
 //! What the builder is told of spans, logs, errors and events: where they go, and how many.
 
-use super::Builder;
+use super::{Builder, business::Business};
 use crate::{
     error::Error,
-    events::{self, Funnel},
     export::Destination,
     logs::{Format, LogFile},
     pipeline::{self, Exemplars, Sampling, UserIds},
@@ -19,8 +18,6 @@ pub(super) struct Signals {
     sampling: Option<Sampling>,
     slow_after: Option<Duration>,
     error_quiet_period: Option<Duration>,
-    funnels: Vec<Funnel>,
-    own_events: Vec<String>,
     push_interval: Option<Duration>,
     queue_bytes: Option<usize>,
     user_ids: Option<UserIds>,
@@ -94,23 +91,6 @@ impl Builder {
         self
     }
 
-    /// Counts the attempts at a funnel; may be called again. [`crate::events`] says what is counted
-    /// when. A funnel that cannot be counted is refused by `build()`: one without a second step, say,
-    /// or with a step that is no event of the [vocabulary](crate::events) and not named by
-    /// [`own_events`](Self::own_events).
-    pub fn funnel(mut self, funnel: Funnel) -> Self {
-        self.signals.funnels.push(funnel);
-        self
-    }
-
-    /// Names of events that the application declares itself, so that a funnel may speak of them and a
-    /// misspelt one is noticed. May be called again.
-    pub fn own_events<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        let names = names.into_iter().map(Into::into);
-        self.signals.own_events.extend(names);
-        self
-    }
-
     /// How often metrics are pushed to the destinations that take them; more than 0, at most 49 days. Default: what
     /// `OTEL_METRIC_EXPORT_INTERVAL` says, else a minute.
     pub fn metrics_interval(mut self, interval: Duration) -> Self {
@@ -170,22 +150,8 @@ impl Signals {
         Ok(())
     }
 
-    /// # Errors
-    /// A funnel cannot be counted, or two have one name.
-    fn check_funnels(&self) -> Result<(), Error> {
-        let is_own = |event: &str| self.own_events.iter().any(|own| own == event);
-        for (at, funnel) in self.funnels.iter().enumerate() {
-            funnel.check(|event| is_own(event) || events::names().any(|known| known == event))?;
-            let name = funnel.name();
-            if self.funnels[..at].iter().any(|other| other.name() == name) {
-                let accepted = "another name: two funnels have this one";
-                return Err(Error::configuration("a funnel's name", name, accepted));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn decide(&self) -> Result<Decided, Error> {
+    pub(super) fn decide(&self, business: Business) -> Result<Decided, Error> {
+        business.check()?;
         let environment = environment::settings(&environment::Process)?;
         let destinations = match (environment.is_disabled, self.destinations.as_slice()) {
             (true, _) => Vec::new(),
@@ -200,7 +166,6 @@ impl Signals {
             }
         }
         self.check_crates()?;
-        self.check_funnels()?;
         let push_interval = self.push_interval.unwrap_or(environment.pushes.interval);
         if push_interval.is_zero() || push_interval > LONGEST_INTERVAL {
             let (given, accepted) = (
@@ -233,7 +198,8 @@ impl Signals {
                     .unwrap_or(defaults.error_quiet_period),
                 user_ids: self.user_ids.clone().unwrap_or(UserIds::Raw),
                 record_limits: environment.limits,
-                funnels: self.funnels.clone(),
+                funnels: business.funnels,
+                transactions: business.transactions,
                 propagates: environment.propagates_trace,
                 exemplars: match environment.is_disabled {
                     true => Exemplars::None,

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use orderscope::{
     Telemetry, catalog,
-    events::Funnel,
+    events::{Funnel, Transaction},
     export::{Destination, InMemory},
     metrics::Kind,
 };
@@ -22,7 +22,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 49] = [
+const NAMES: [(&str, &str, &str); 50] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -53,6 +53,7 @@ const NAMES: [(&str, &str, &str); 49] = [
     ),
     ("orderscope.events", "orderscope_events", ""),
     ("orderscope.events.refused", "orderscope_events_refused", ""),
+    ("orderscope.transactions", "orderscope_transactions", ""),
     (
         "orderscope.funnel.attempts.opened",
         "orderscope_funnel_attempts_opened",
@@ -235,7 +236,7 @@ const NAMES: [(&str, &str, &str); 49] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 27] = [
+const ABSENT_AT_FIRST: [(&str, &str); 28] = [
     (
         "http.client.request.duration",
         "a series for each server that was called",
@@ -243,6 +244,10 @@ const ABSENT_AT_FIRST: [(&str, &str); 27] = [
     (
         "orderscope.events",
         "a series for each event that was tracked",
+    ),
+    (
+        "orderscope.transactions",
+        "series for each transaction, of which there is none",
     ),
     (
         "orderscope.funnel.attempts.opened",
@@ -431,7 +436,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
     // The instruments of the catalog that have attributes.
-    assert_eq!(series("orderscope_series_overflowed"), 37);
+    assert_eq!(series("orderscope_series_overflowed"), 38);
     assert_eq!(series("orderscope_values_refused"), 2);
     // Of metrics, and of records.
     assert_eq!(series("orderscope_values_truncated"), 2);
@@ -503,11 +508,10 @@ fn sending() -> Subject {
     let checkout = Funnel::new("checkout")
         .step("cart_viewed")
         .step("order_placed");
-    Subject::of(
-        Telemetry::builder("orders")
-            .destination(backend)
-            .funnel(checkout),
-    )
+    let payment = Transaction::new("payment").succeeded_by("payment_succeeded");
+    let payment = payment.failed_by("payment_failed");
+    let builder = Telemetry::builder("orders").destination(backend);
+    Subject::of(builder.funnel(checkout).transaction(payment))
 }
 
 async fn busy(subject: &Subject) {

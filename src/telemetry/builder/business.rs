@@ -1,0 +1,73 @@
+//! What the builder is told of the business: which events make funnels and transactions.
+
+use super::Builder;
+use crate::{
+    error::Error,
+    events::{self, Funnel, Transaction},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Business {
+    pub(super) funnels: Vec<Funnel>,
+    pub(super) transactions: Vec<Transaction>,
+    own_events: Vec<String>,
+}
+
+impl Builder {
+    /// Counts the attempts at a funnel; may be called again. [`crate::events`] says what is counted
+    /// when. A funnel that cannot be counted is refused by `build()`: one without a second step, say,
+    /// or with a step that is no event of the [vocabulary](crate::events) and not named by
+    /// [`own_events`](Self::own_events).
+    pub fn funnel(mut self, funnel: Funnel) -> Self {
+        self.business.funnels.push(funnel);
+        self
+    }
+
+    /// Counts how transactions of a kind end; may be called again. [`crate::events`] says what is
+    /// counted when. One that cannot be counted is refused by `build()`, as a [funnel](Self::funnel) is.
+    pub fn transaction(mut self, transaction: Transaction) -> Self {
+        self.business.transactions.push(transaction);
+        self
+    }
+
+    /// Names of events that the application declares itself, so that funnels and transactions may
+    /// speak of them and a misspelt one is noticed. May be called again.
+    pub fn own_events<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(Into::into);
+        self.business.own_events.extend(names);
+        self
+    }
+}
+
+impl Business {
+    /// # Errors
+    /// Something cannot be counted, or two have one name.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let is_known = |event: &str| {
+            self.own_events.iter().any(|own| own == event)
+                || events::names().any(|known| known == event)
+        };
+        for funnel in &self.funnels {
+            funnel.check(is_known)?;
+        }
+        for transaction in &self.transactions {
+            transaction.check(is_known)?;
+        }
+        let funnels: Vec<_> = self.funnels.iter().map(Funnel::name).collect();
+        let transactions: Vec<_> = self.transactions.iter().map(Transaction::name).collect();
+        only_once("funnel", &funnels)?;
+        only_once("transaction", &transactions)
+    }
+}
+
+fn only_once(what: &str, names: &[&str]) -> Result<(), Error> {
+    let mut earlier = names.iter().enumerate();
+    match earlier.find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, name)) => Err(Error::configuration(
+            format!("a {what}'s name"),
+            *name,
+            format!("another name: two {what}s have this one"),
+        )),
+        None => Ok(()),
+    }
+}
