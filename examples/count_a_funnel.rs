@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    std::thread::sleep(Duration::from_millis(300)); // until the window has ended
+    std::thread::sleep(Duration::from_millis(500)); // until the window has ended
     for funnel in telemetry.snapshot().funnels() {
         println!("{}: {} attempts", funnel.name, funnel.attempts);
         for step in &funnel.steps {

@@ -60,7 +60,7 @@
 //! in neither term. [`Snapshot::funnels`](crate::snapshot::Snapshot::funnels) has all of it by name.
 //!
 //! Events are applied in the order in which they happened, ten seconds after
-//! ([`Funnel::lateness`]), so the numbers are those of ten seconds ago. A step at exactly the end of the
+//! ([`Funnel::lateness`], and a tenth of a second on the way), so the numbers are those of ten seconds ago. A step at exactly the end of the
 //! window counts; at one moment, an earlier step comes before a later one, and an exclusion last. What a
 //! first step means while an attempt is open is [`Reentry`]'s to say. Who a user is that was not known
 //! before is not told to what they did until then: a new attempt begins.

@@ -23,6 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Microseconds that a step may take from a look at the clock to the hand-off, on a busy machine.
+const ON_THE_WAY: u64 = 100_000;
 /// Steps that wait to be counted.
 const MOST_WAITING: usize = 65_536;
 /// Units of one funnel that have something under way.
@@ -46,6 +48,8 @@ struct Counting {
     attempts: Vec<Memory>,
     /// Changes places with what waits, so that neither is made anew.
     taken: Vec<Told>,
+    /// Until when all is counted.
+    settled: u64,
 }
 
 #[derive(Debug)]
@@ -116,6 +120,7 @@ impl Funnels {
             counting: Lock::new(Counting {
                 attempts: attempts.collect(),
                 taken: Vec::new(),
+                settled: 0,
             }),
             began: clock.anchor(),
             clock,
@@ -144,29 +149,45 @@ impl Funnels {
         self.began.unix_nanos(at) / 1_000
     }
 
-    /// Counts what waits, and what has come to its end by now.
+    /// Counts what waits, and what has come to its end a moment ago.
     pub(crate) fn settle(&self) {
+        // Read before what waits is taken: what is told later happened later, but for the moment
+        // between a look at the clock and the hand-off.
+        let now = self.micros(self.clock.now());
+        self.settle_until(now.saturating_sub(ON_THE_WAY));
+    }
+
+    /// As [`settle`](Self::settle), until now: for the end, when nobody tells anything any more.
+    pub(crate) fn settle_all(&self) {
+        self.settle_until(self.micros(self.clock.now()));
+    }
+
+    fn settle_until(&self, now: u64) {
         let Some(mut counting) = self.counting.hold() else {
             return;
         };
-        let Counting { attempts, taken } = &mut *counting;
+        let Counting {
+            attempts,
+            taken,
+            settled,
+        } = &mut *counting;
         if let Some(mut waiting) = self.waiting.hold() {
             mem::swap(&mut *waiting, taken);
         }
         for told in taken.drain(..) {
             let (memory, followed) = (attempts.get_mut(told.funnel), self.funnels.get(told.funnel));
             if let (Some(memory), Some(followed)) = (memory, followed) {
-                // It was told when it happened, however long it waited here.
-                match memory.take(told.unit, told.happening, told.happening.at) {
+                // However long it waited: nothing was applied since the last time.
+                match memory.take(told.unit, told.happening, *settled) {
                     Taken::InTime => {}
                     Taken::Late => followed.counts.refuse(Refusal::Late),
                     Taken::Full => followed.counts.refuse(Refusal::UnitsFull),
                 }
             }
         }
-        let now = self.micros(self.clock.now());
+        *settled = now.max(*settled);
         for (memory, followed) in attempts.iter_mut().zip(&self.funnels) {
-            memory.advance(now, |turn| followed.counts.tell(turn));
+            memory.advance(*settled, |turn| followed.counts.tell(turn));
             followed.counts.are_open(memory.open());
         }
     }
@@ -304,6 +325,47 @@ mod tests {
         assert_eq!((counted.abandoned, counted.open), (1, 0));
         assert_eq!(counted.steps[0].abandoned, 1);
         assert_eq!(counted.abandonment_rate(), Some(1.0 / 3.0));
+    }
+
+    #[test]
+    fn what_is_told_by_many_while_it_is_counted_is_in_time_though_no_lateness_is_allowed() {
+        const USERS: u32 = 4_000;
+        let funnel = checkout().lateness(Duration::ZERO);
+        let registry = Registry::new(metrics::Limits::default(), Clock::system());
+        let funnels = Funnels::new(&[funnel], Clock::system(), &registry);
+        let tell = |event: &str, user: &str| {
+            records::Fields::compose(records::Limits::default(), |fields| {
+                fields.word(USER, user);
+                let now = funnels.clock.now();
+                funnels.step(event).unwrap().tell(now, "an-id", fields);
+            });
+        };
+        std::thread::scope(|scope| {
+            let tellers: Vec<_> = (0..4)
+                .map(|teller| {
+                    scope.spawn(move || {
+                        for user in 0..USERS {
+                            let user = format!("u-{teller}-{user}");
+                            tell("a", &user);
+                            tell("b", &user);
+                        }
+                    })
+                })
+                .collect();
+            while !tellers
+                .iter()
+                .all(std::thread::ScopedJoinHandle::is_finished)
+            {
+                funnels.settle();
+            }
+        });
+        funnels.settle_all();
+        std::thread::sleep(Duration::from_millis(1));
+        funnels.settle_all();
+        let snapshot = Snapshot::of(&registry);
+        let refused = snapshot.counter("orderscope.funnel.steps.refused", &[]);
+        let counted = snapshot.funnels().remove(0);
+        assert_eq!((counted.converted, refused), (u64::from(4 * USERS), 0));
     }
 
     #[test]

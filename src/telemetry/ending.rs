@@ -147,6 +147,8 @@ impl Ending {
         }
         let this = Arc::clone(inner);
         let end = move || {
+            // So that the last push has them.
+            this.pipeline.funnels.settle_all();
             this.worker.begin_to_stop(within);
             let is_in_time = async {
                 tokio::select! {
