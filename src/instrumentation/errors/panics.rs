@@ -3,6 +3,7 @@
 use super::{
     exception::Exception,
     raise::{self, Raise},
+    template::template,
 };
 use crate::{
     context,
@@ -10,7 +11,8 @@ use crate::{
     records::{Fields, Raised, Record, Severity, Signal},
     stack::RawStack,
 };
-use std::{any::Any, mem, panic::Location, time::Instant};
+use rustc_hash::FxBuildHasher;
+use std::{any::Any, hash::BuildHasher as _, mem, panic::Location, time::Instant};
 
 /// `exception.type` of every panic.
 pub(super) const TYPE: &str = "panic";
@@ -46,17 +48,21 @@ pub(super) fn mark_recorded() -> bool {
     context::with_request_mut(mark).unwrap_or(false)
 }
 
+fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or(NO_TEXT)
+}
+
 pub(super) fn compose(
     payload: &(dyn Any + Send),
     when: Instant,
     at: Option<&Location<'_>>,
     fields: &mut Fields,
 ) {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let exception = Exception {
         type_name: TYPE,
-        message: text.unwrap_or(NO_TEXT),
+        message: text_of(payload),
         causes: "",
         is_handled: false,
         when,
@@ -70,10 +76,10 @@ pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
     if mark_recorded() || pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
-    // Its stack and its place are gone: those of one endpoint are one.
+    // Its stack and its place are gone: those of one endpoint that say the same are one.
     let route = context::with_request(|request| request.route).flatten();
     let raise = raised(route.map(|route| (route, 0)));
-    let key = raise.key(0);
+    let key = raise.key(FxBuildHasher.hash_one(template(text_of(payload))));
     let is_admitted = raise::is_admitted(pipeline, key);
     count(pipeline, &raise, key);
     if is_admitted {
