@@ -4,7 +4,7 @@ use super::{panics, template::template};
 use crate::{
     delivery::Stage,
     records::{Fields, Raised, Record, Value, read},
-    semconv,
+    redaction, semconv,
     stack::{Fingerprint, Frame, InApp, Origin, Resolver, Sources, render, trim},
 };
 use rustc_hash::FxHashMap;
@@ -114,7 +114,7 @@ impl Stage for ResolveStack {
             fields.word(semconv::CODE_FUNCTION_NAME, function);
         }
         if let (false, Some((file, line))) = (has_place, &found.place) {
-            fields.word(semconv::CODE_FILE_PATH, file);
+            fields.told(semconv::CODE_FILE_PATH, file);
             fields.number(semconv::CODE_LINE_NUMBER, (*line).into());
         }
         if let Some(lines) = &found.lines {
@@ -181,7 +181,7 @@ impl Found {
         let has_line =
             |frame: &Frame| frame.line.is_some() && frame.file.as_deref().is_some_and(is_rust);
         let found = Self {
-            trace: render(trace, &resolver.modules_of(trace)),
+            trace: render(&masked(trace), &resolver.modules_of(trace)),
             fingerprint: Fingerprint::of_frames(&seen.type_name, trace),
             function: own.and_then(|frame| frame.function.clone()),
             lines: place
@@ -191,6 +191,18 @@ impl Found {
         };
         (found, !trace.is_empty() && !trace.iter().any(has_line))
     }
+}
+
+/// A folder may be named after a secret; a function is not.
+fn masked(trace: &[Frame]) -> Vec<Frame> {
+    let masked = |frame: &Frame| Frame {
+        file: frame
+            .file
+            .as_deref()
+            .map(|file| redaction::text(file).into()),
+        ..frame.clone()
+    };
+    trace.iter().map(masked).collect()
 }
 
 /// Whether a frame, which has a whole path, is at the place that the compiler names by the path
@@ -228,6 +240,35 @@ mod tests {
             record: Record::Error(log, stack.clone()),
             fields: fields.into_bytes(),
         }
+    }
+
+    #[test]
+    fn a_secret_in_a_path_is_not_shown_and_no_other_path_or_name_is_touched() {
+        let frame = |function: &str, file: &str| Frame {
+            function: Some(function.into()),
+            file: Some(file.into()),
+            line: Some(17),
+            ..Frame::default()
+        };
+        for (function, file) in [
+            ("orders::auth::token::verify", "/srv/token/src/password.rs"),
+            (
+                "orders::api_key::Key::check",
+                "C:\\ci\\secret\\src\\api_key.rs",
+            ),
+            ("orders::session::cookie::parse", "src/session/cookie.rs"),
+        ] {
+            let trace = [frame(function, file)];
+            assert_eq!(masked(&trace), trace);
+        }
+        let text = render(
+            &masked(&[frame("orders::pay", "/ci/token=hush47/src/pay.rs")]),
+            &[],
+        );
+        assert!(
+            !text.contains("hush47") && text.contains("orders::pay"),
+            "{text}"
+        );
     }
 
     #[test]
