@@ -362,15 +362,26 @@ async fn every_field_of_an_error_is_explained_in_the_guide() {
     }
     assert!(seen > 40, "{seen}");
     // Each that is shown is explained too.
-    let shown = guide
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("-> "));
-    let shown = shown.filter_map(|line| line.split_once(':').map(|(name, _)| name));
-    let unexplained: Vec<_> = shown
-        .filter(|name| !guide.contains(&format!("`{name}`")))
-        .filter(|name| !["host.name", "process.pid"].contains(name))
-        .filter(|name| !name.starts_with("telemetry.sdk.") && !name.starts_with("service."))
-        .collect();
+    let (_, from) = guide.split_once("Resource attributes:").unwrap();
+    let (shown, _) = from.split_once("```").unwrap();
+    let is_name = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || " ._".contains(c))
+    };
+    let shown = shown.lines().filter_map(|line| {
+        let line = line.strip_prefix("     -> ").unwrap_or(line);
+        let (name, _) = line.split_once(": ")?;
+        Some(name).filter(is_name)
+    });
+    let shown: Vec<_> = shown.collect();
+    assert!(
+        shown.contains(&"Flags") && shown.contains(&"host.name"),
+        "{shown:?}"
+    );
+    let is_unexplained = |name: &&&str| !guide.contains(&format!("`{name}`"));
+    let unexplained: Vec<_> = shown.iter().filter(is_unexplained).collect();
     assert!(unexplained.is_empty(), "{unexplained:?}");
 }
 
