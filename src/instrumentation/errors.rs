@@ -78,8 +78,8 @@
 //! a second costs 1.5 % of a core, and no count is lost. (Until the telemetry's own thread has seen the
 //! first error of a way, a moment later, that way has a limit of its own.)
 //!
-//! Ways to errors that are told apart are bounded by 512 in a process, users by sketches that do not
-//! keep them; beyond, errors are one group, `_OTHER`.
+//! Ways to errors that are told apart are bounded by 512 in a process, and stay for as long as it lives;
+//! users by sketches that do not keep them. Beyond, errors are one group, `_OTHER`.
 //!
 //! [`exceptions`]: crate::catalog::errors::EXCEPTIONS
 //! [`exceptions.by_type`]: crate::catalog::errors::EXCEPTIONS_BY_TYPE
@@ -537,6 +537,32 @@ mod tests {
         let told = captured(&Clumsy(failed("cause")));
         assert_eq!(told.text(""), "half(its Display panicked): cause");
         // What was composed meanwhile is whole.
+        assert_eq!(told.text(semconv::HTTP_ROUTE), "/orders/{id}");
+    }
+
+    #[test]
+    fn a_debug_or_a_source_that_panics_costs_a_type_or_the_causes_and_nothing_else() {
+        struct Silent;
+        impl fmt::Debug for Silent {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                panic!("planted")
+            }
+        }
+        impl fmt::Display for Silent {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("said")
+            }
+        }
+        impl Error for Silent {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                panic!("planted")
+            }
+        }
+        let boxed: Box<dyn Error> = Box::new(Silent);
+        let told = captured(&*boxed);
+        assert_eq!(told.text(""), "said");
+        assert_eq!(told.text(semconv::EXCEPTION_TYPE), "dyn Error");
+        assert_eq!(told.value(semconv::ERROR_CAUSES), None);
         assert_eq!(told.text(semconv::HTTP_ROUTE), "/orders/{id}");
     }
 

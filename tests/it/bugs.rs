@@ -33,6 +33,12 @@ struct Told {
     stack: String,
 }
 
+/// The groups that were in the process.
+#[derive(Debug, Deserialize)]
+struct Groups {
+    groups: Vec<String>,
+}
+
 fn run(program: &str) -> Output {
     let output = Command::new(programs::bugs(program)).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -43,11 +49,16 @@ fn run(program: &str) -> Output {
 /// Of each bug of a build, in order.
 fn told_by(build: &str) -> Vec<Told> {
     let said = String::from_utf8(run(build).stdout).unwrap();
-    let lines = said.lines();
+    let mut lines = said.lines();
+    let groups: Groups = serde_json::from_str(lines.next_back().unwrap()).unwrap();
     let told: Vec<Told> = lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(told.len(), 20, "{build}: {said}");
+    // The process has the same groups as whoever reads the events.
+    let of_events: BTreeSet<_> = told.iter().map(|told| &told.fingerprint).collect();
+    let of_process: BTreeSet<_> = groups.groups.iter().collect();
+    assert_eq!(of_events, of_process, "{build}");
     for told in &told {
         assert_eq!(told.records, 1, "{build}: {told:?}");
     }

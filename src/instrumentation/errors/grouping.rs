@@ -178,6 +178,63 @@ mod tests {
     }
 
     #[test]
+    fn panics_that_only_a_layer_saw_are_told_apart_by_what_they_say_without_its_numbers() {
+        let watched = Watched::new();
+        for said in ["oven 7 is cold", "oven 12 is cold", "no chef"] {
+            within(watched.pipeline, || {
+                panics::record_caught(watched.pipeline, &said)
+            });
+        }
+        let records = watched.records();
+        let told: Vec<_> = records
+            .iter()
+            .map(|told| told.text(semconv::ERROR_FINGERPRINT))
+            .collect();
+        assert_eq!(told[0], told[1]);
+        assert_ne!(told[0], told[2]);
+        let mut groups: Vec<_> = watched.groups();
+        groups.sort_by_key(|group| group.count);
+        let groups: Vec<_> = groups
+            .iter()
+            .map(|g| (g.count, g.fingerprint.as_str()))
+            .collect();
+        assert_eq!(groups, [(1, told[2]), (2, told[0])], "as the records say");
+    }
+
+    #[test]
+    fn threads_that_raise_one_error_together_are_all_counted() {
+        const EACH: u32 = 2_000;
+        let watched = Watched::new();
+        let pipeline = watched.pipeline;
+        let raise = || within(pipeline, || capture_error(&not_a_number()));
+        // The second time its group is known.
+        for each in [1, EACH] {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| (0..each).for_each(|_| raise()));
+                }
+            });
+            watched.records();
+        }
+        let group = watched.group();
+        assert_eq!(group.count, u64::from(4 + 4 * EACH), "{group:?}");
+    }
+
+    #[test]
+    fn the_affected_users_are_those_of_the_worst_group() {
+        let watched = Watched::new();
+        for user in 0..5 {
+            watched.of_user(user, || capture_error(&not_a_number()));
+        }
+        for user in 10..13 {
+            watched.of_user(user, || capture_error(&std::fmt::Error));
+        }
+        watched.records();
+        assert_eq!(watched.groups().len(), 2);
+        assert_eq!(watched.number("orderscope.error.group.affected_users"), 5.0);
+    }
+
+    #[test]
     fn of_a_storm_ten_are_told_then_one_a_second_and_all_are_counted() {
         const STORM: u32 = 30_000;
         let watched = Watched::new();

@@ -127,6 +127,8 @@ async fn no_secret_is_in_a_body_of_otlp_on_the_metrics_page_or_in_a_line() {
             assert_tells_no_secret("the page", &page, &told);
         }
 
+        let groups = format!("{:?}", scene.telemetry.snapshot().error_groups());
+        assert_tells_no_secret("the groups of errors", groups.as_bytes(), &["exploded"]);
         let printed = format!("{:?} {:?}", scene.telemetry, scene.telemetry.ledger());
         assert_tells_no_secret("Debug", printed.as_bytes(), &["orders"]);
         let report = scene.telemetry.shutdown(PATIENCE).await;

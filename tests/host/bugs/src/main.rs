@@ -1,5 +1,5 @@
 //! Runs one bug after another, and says of each what the telemetry made of it: a line of JSON with
-//! its name, its fingerprint, and its stack. With the argument `when-told` it waits for the end of its
+//! its name, its fingerprint, and its stack; at the end, which groups there are. With the argument `when-told` it waits for the end of its
 //! input first.
 
 mod async_bugs;
@@ -71,6 +71,10 @@ fn main() {
         });
         println!("{told}");
     }
+    let snapshot = telemetry.snapshot();
+    let groups = snapshot.error_groups().iter();
+    let groups: Vec<&str> = groups.map(|group| group.fingerprint.as_str()).collect();
+    println!("{}", json!({ "groups": groups }));
 }
 
 fn errors(backend: &InMemory) -> Vec<ReceivedLog> {
