@@ -1,7 +1,7 @@
 //! The rows of captured errors: whole, counted only, and panics.
 
 use crate::{
-    operations::{Operation, times},
+    operations::{Operation, Turns, times},
     ours,
     rounds::{Delivered, Subject},
     sinks::Sink,
@@ -16,18 +16,19 @@ use std::{
 };
 
 const CAPTURED: &str = "captured error, a stack of 30 frames";
+const FIRST: &str = "the first captured error of a process";
 const COUNTED: &str = "the same in a storm";
 const PANICKED: &str = "panic that is caught, its hook";
 /// The text of one takes as long as a hundred records.
 const A_TURN: u32 = 100;
 
-pub(crate) static ALL: [Operation; 9] = [
+pub(crate) static ALL: [Operation; 12] = [
     Operation {
         key: "ours-capture",
         what: CAPTURED,
         by: "**orderscope**, `capture_error`, names, group and record included",
         against: "ours-capture",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || {
             // A second apart, so that the limit of their group lets each be told whole.
             let hands =
@@ -44,7 +45,7 @@ pub(crate) static ALL: [Operation; 9] = [
         what: CAPTURED,
         by: "`Backtrace::force_capture()`, no names",
         against: "ours-capture",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || by_itself(stack::captured_by_std),
     },
     Operation {
@@ -52,7 +53,7 @@ pub(crate) static ALL: [Operation; 9] = [
         what: CAPTURED,
         by: "`Backtrace::force_capture()` as text",
         against: "ours-capture",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || by_itself(stack::formatted_by_std),
     },
     Operation {
@@ -60,7 +61,7 @@ pub(crate) static ALL: [Operation; 9] = [
         what: CAPTURED,
         by: "sentry, `capture_error`, `attach_stacktrace`",
         against: "ours-capture",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || through_sentry(Ends::Dropped, stack::captured_by_sentry),
     },
     Operation {
@@ -68,15 +69,39 @@ pub(crate) static ALL: [Operation; 9] = [
         what: CAPTURED,
         by: "the same, its envelope written",
         against: "ours-capture",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || through_sentry(Ends::Written, stack::captured_by_sentry),
+    },
+    Operation {
+        key: "ours-first",
+        what: FIRST,
+        by: "**orderscope**, `capture_error`, names, group and record included",
+        against: "ours-first",
+        turns: Turns::First,
+        start: || through_ours(None, stack::captured_by_ours),
+    },
+    Operation {
+        key: "std-first",
+        what: FIRST,
+        by: "`Backtrace::force_capture()` as text",
+        against: "ours-first",
+        turns: Turns::First,
+        start: || by_itself(stack::formatted_by_std),
+    },
+    Operation {
+        key: "sentry-first",
+        what: FIRST,
+        by: "sentry, `capture_error`, `attach_stacktrace`",
+        against: "ours-first",
+        turns: Turns::First,
+        start: || through_sentry(Ends::Dropped, stack::captured_by_sentry),
     },
     Operation {
         key: "ours-storm",
         what: COUNTED,
         by: "**orderscope**, `capture_error`: ten are told, then one a second, all are counted",
         against: "ours-storm",
-        a_turn: 1_000,
+        turns: Turns::Of(1_000),
         start: || through_ours(None, stack::captured_by_ours),
     },
     Operation {
@@ -84,7 +109,7 @@ pub(crate) static ALL: [Operation; 9] = [
         what: COUNTED,
         by: "sentry, each told",
         against: "ours-storm",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || through_sentry(Ends::Dropped, stack::captured_by_sentry),
     },
     Operation {
@@ -92,7 +117,7 @@ pub(crate) static ALL: [Operation; 9] = [
         what: PANICKED,
         by: "**orderscope** before a hook that does nothing",
         against: "ours-panic",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || {
             panic::set_hook(Box::new(|_| ()));
             through_ours(None, panics)
@@ -103,7 +128,7 @@ pub(crate) static ALL: [Operation; 9] = [
         what: PANICKED,
         by: "a hook that does nothing",
         against: "ours-panic",
-        a_turn: A_TURN,
+        turns: Turns::Of(A_TURN),
         start: || {
             panic::set_hook(Box::new(|_| ()));
             by_itself(panics)

@@ -16,14 +16,25 @@ pub(crate) struct Operation {
     pub(crate) by: &'static str,
     /// The row of ours that does the same.
     pub(crate) against: &'static str,
-    /// As many as wait for a flush.
-    pub(crate) a_turn: u32,
+    pub(crate) turns: Turns,
     pub(crate) start: fn() -> Subject,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turns {
+    /// Many, each of as many as wait for a flush.
+    Of(u32),
+    /// The first that the process does, and no other.
+    First,
 }
 
 impl Operation {
     pub(crate) fn measure(&self, is_quick: bool) -> Measured {
-        rounds::measure(None, (self.start)(), self.a_turn, is_quick)
+        let subject = (self.start)();
+        match self.turns {
+            Turns::Of(a_turn) => rounds::measure(None, subject, a_turn, is_quick),
+            Turns::First => rounds::measure_first(subject),
+        }
     }
 }
 
@@ -44,7 +55,7 @@ static RECORDS: [Operation; 8] = [
         what: ERROR,
         by: "**orderscope**",
         against: "ours-error",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || through_ours(log_error),
     },
     Operation {
@@ -52,7 +63,7 @@ static RECORDS: [Operation; 8] = [
         what: ERROR,
         by: "opentelemetry-appender-tracing",
         against: "ours-error",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || through_the_appender(log_error, End::Dropped),
     },
     Operation {
@@ -60,7 +71,7 @@ static RECORDS: [Operation; 8] = [
         what: ERROR,
         by: "opentelemetry-appender-tracing, encoded as ours",
         against: "ours-error",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || through_the_appender(log_error, End::Encoded),
     },
     Operation {
@@ -68,7 +79,7 @@ static RECORDS: [Operation; 8] = [
         what: EVENT,
         by: "**orderscope**, `track_event!`",
         against: "ours-event",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || through_ours(event_of_ours),
     },
     Operation {
@@ -76,7 +87,7 @@ static RECORDS: [Operation; 8] = [
         what: EVENT,
         by: "opentelemetry-appender-tracing",
         against: "ours-event",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || through_the_appender(event_of_tracing, End::Dropped),
     },
     Operation {
@@ -84,7 +95,7 @@ static RECORDS: [Operation; 8] = [
         what: EVENT,
         by: "opentelemetry-appender-tracing, encoded as ours",
         against: "ours-event",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || through_the_appender(event_of_tracing, End::Encoded),
     },
     Operation {
@@ -92,7 +103,7 @@ static RECORDS: [Operation; 8] = [
         what: LINE,
         by: "**orderscope**, written to a file",
         against: "ours-json",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || json_line::through_ours(log_error),
     },
     Operation {
@@ -100,7 +111,7 @@ static RECORDS: [Operation; 8] = [
         what: LINE,
         by: "tracing-subscriber, written nowhere",
         against: "ours-json",
-        a_turn: RECORDS_A_TURN,
+        turns: Turns::Of(RECORDS_A_TURN),
         start: || json_line::through_fmt(log_error),
     },
 ];

@@ -96,6 +96,20 @@ pub(crate) fn measure(
     }
 }
 
+/// What the first costs that is done in a process, before anything is warm.
+pub(crate) fn measure_first(mut subject: Subject) -> Measured {
+    allocator::measure_this_thread();
+    let over = turn(&mut subject, 1);
+    let delivered = (subject.delivered)();
+    Measured {
+        over,
+        requests: delivered.requests as f64,
+        spans: delivered.spans as f64,
+        logs: delivered.logs as f64,
+        ..Measured::default()
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the library takes time from its clock; this measures it from outside"

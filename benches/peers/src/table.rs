@@ -99,11 +99,13 @@ fn allocations(measured: &Measured) -> String {
     )
 }
 
-/// With a comma between the thousands.
 fn nanos(nanos: f64) -> String {
-    let whole = nanos.round() as i64;
+    with_commas(nanos.round() as i64)
+}
+
+fn with_commas(whole: i64) -> String {
     match whole {
-        1_000.. => format!("{},{:03}", whole / 1_000, whole % 1_000),
+        1_000.. => format!("{},{:03}", with_commas(whole / 1_000), whole % 1_000),
         _ => whole.to_string(),
     }
 }
