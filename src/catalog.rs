@@ -1,6 +1,7 @@
 //! All that is declared, in one place: from here come the Prometheus name, the OTLP name, and
 //! later the alert rule, the dashboard's panel and the live page.
 
+pub(crate) mod declared;
 pub mod delivery;
 pub mod errors;
 pub mod events;
@@ -65,4 +66,5 @@ pub const ALL: &[&Descriptor] = &[
     &telemetry::VALUES_TRUNCATED,
     &telemetry::WORKER_RESTARTS,
     &telemetry::RECORDS_UNCLAIMED,
+    &telemetry::SHARED_STATE_DEGRADED,
 ];

@@ -5,6 +5,7 @@ mod error_groups;
 mod funnels;
 mod ledger;
 mod sampler;
+mod sharing;
 mod tap;
 mod transactions;
 mod user_ids;
@@ -13,17 +14,19 @@ pub(crate) use error_groups::{ErrorGroups, Told, Whom};
 pub(crate) use funnels::Funnels;
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
+pub(crate) use sharing::Sharing;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use transactions::Transactions;
 pub(crate) use user_ids::UserIds;
 
 use crate::{
-    catalog::{self, funnel::Funnel, transaction::Transaction},
+    catalog::{self, declared::Declared},
     clock::Clock,
     delivery::Handoff,
     metrics::{Counter, Limits, Registry},
     records::{self, Fields, Record},
     semconv,
+    shared_state::{Memory, SharedState},
 };
 use counters::Counters;
 use std::{
@@ -44,6 +47,7 @@ pub(crate) struct Pipeline {
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
     pub(crate) error_groups: ErrorGroups,
+    pub(crate) sharing: Arc<Sharing>,
     pub(crate) funnels: Funnels,
     pub(crate) transactions: Transactions,
     /// Told of requests that fail.
@@ -77,8 +81,8 @@ pub(crate) struct Settings {
     pub(crate) exemplars: Exemplars,
     /// What one record may hold.
     pub(crate) record_limits: records::Limits,
-    pub(crate) funnels: Vec<Funnel>,
-    pub(crate) transactions: Vec<Transaction>,
+    pub(crate) declared: Declared,
+    pub(crate) shared_state: Arc<dyn SharedState>,
 }
 
 impl Default for Settings {
@@ -92,8 +96,8 @@ impl Default for Settings {
             propagates: true,
             exemplars: Exemplars::default(),
             record_limits: records::Limits::default(),
-            funnels: Vec::new(),
-            transactions: Vec::new(),
+            declared: Declared::default(),
+            shared_state: Arc::<Memory>::default(),
         }
     }
 }
@@ -124,10 +128,17 @@ impl Pipeline {
         restarts: Arc<AtomicU64>,
     ) -> &'static Self {
         let registry = Registry::new(limits, clock.clone());
+        let sharing = Arc::new(Sharing::new(Arc::clone(&settings.shared_state), &registry));
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
-            funnels: Funnels::new(&settings.funnels, clock.clone(), &registry),
-            transactions: Transactions::new(&settings.transactions, &registry),
+            funnels: Funnels::new(
+                &settings.declared.funnels,
+                clock.clone(),
+                &registry,
+                Arc::clone(&sharing),
+            ),
+            sharing,
+            transactions: Transactions::new(&settings.declared.transactions, &registry),
             registry,
             error_groups: ErrorGroups::new(clock.clone(), settings.error_quiet_period),
             clock,

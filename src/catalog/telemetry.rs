@@ -52,3 +52,11 @@ pub const RECORDS_UNCLAIMED: Descriptor = Descriptor::counter(
     Unit::things("{record}"),
     "Records that no telemetry was there to take.",
 );
+
+/// 1 while the state that replicas share does not answer, by reason, else 0.
+pub const SHARED_STATE_DEGRADED: Descriptor = Descriptor::gauge(
+    "orderscope.shared_state.degraded",
+    Unit::NONE,
+    "Whether the state that replicas share does not answer, by reason.",
+)
+.with_attributes(&[semconv::REASON]);

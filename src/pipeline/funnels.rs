@@ -2,29 +2,40 @@
 //! thread.
 //!
 //! ```text
-//! track_event ─→ Step::tell() (who, which step, when: 80 bytes) ─→ intake ─→ settle() ─→ shared_state ─→ metrics
+//! track_event ─→ Step::tell() (who, which step, when: 80 bytes) ─→ waiting ─→ settle() ─→ shared_state ─→ metrics
 //! ```
 
 mod counts;
 mod subject;
 
+use super::Sharing;
 use crate::{
     catalog::funnel::{Funnel, Subject},
     clock::{Anchor, Clock},
-    fork::Lock,
+    fork::{Lock, Process},
     metrics::Registry,
     records::Fields,
-    shared_state::{Happening, Id, Memory, Rules, Taken, What},
+    shared_state::{Attempts, Follower, Happening, Id, Rules, Space, Unavailable, What},
 };
 use counts::{Counts, Families, Refusal};
 use rustc_hash::FxHashMap;
 use std::{
     mem,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    thread,
     time::{Duration, Instant},
 };
+use tokio::sync::Mutex;
 
 /// Microseconds that a step may take from a look at the clock to the hand-off, on a busy machine.
 const ON_THE_WAY: u64 = 100_000;
+/// As [`ON_THE_WAY`], where steps of one unit come through several processes: each hands over what
+/// waits every quarter of a second, and clocks differ.
+const ON_THE_WAY_TO_OTHERS: u64 = 2_000_000;
+/// Microseconds for which a unit is kept after its last event would have been due.
+const KEPT: u64 = 24 * 3_600 * 1_000_000;
 /// Steps that wait to be counted.
 const MOST_WAITING: usize = 65_536;
 /// Units of one funnel that have something under way.
@@ -36,7 +47,9 @@ pub(crate) struct Funnels {
     by_event: FxHashMap<Box<str>, Box<[Place]>>,
     funnels: Box<[Followed]>,
     waiting: Lock<Vec<Told>>,
-    counting: Lock<Counting>,
+    counting: Mutex<Counting>,
+    process: Process,
+    sharing: Arc<Sharing>,
     clock: Clock,
     began: Anchor,
 }
@@ -45,9 +58,11 @@ pub(crate) struct Funnels {
 #[derive(Debug)]
 struct Counting {
     /// Of each funnel.
-    attempts: Vec<Memory>,
+    followers: Vec<Follower<Attempts>>,
+    /// Of each, what was taken and not told yet.
+    taken: Vec<Vec<(Id, Happening)>>,
     /// Changes places with what waits, so that neither is made anew.
-    taken: Vec<Told>,
+    swapped: Vec<Told>,
     /// Until when all is counted.
     settled: u64,
 }
@@ -81,7 +96,12 @@ pub(crate) struct Step<'a> {
 }
 
 impl Funnels {
-    pub(super) fn new(declared: &[Funnel], clock: Clock, registry: &Registry) -> Self {
+    pub(super) fn new(
+        declared: &[Funnel],
+        clock: Clock,
+        registry: &Registry,
+        sharing: Arc<Sharing>,
+    ) -> Self {
         let mut by_event: FxHashMap<Box<str>, Vec<Place>> = FxHashMap::default();
         for (funnel, declared) in declared.iter().enumerate() {
             let mut steps: FxHashMap<&str, u16> = FxHashMap::default();
@@ -102,7 +122,7 @@ impl Funnels {
             // Then none of their instruments is there.
             [] => Box::default(),
             _ => {
-                let families = Families::new(registry);
+                let families = Families::new(registry, sharing.state().scope());
                 let followed = |declared: &Funnel| Followed {
                     subject: declared.subject().clone(),
                     counts: families.of(declared),
@@ -110,18 +130,18 @@ impl Funnels {
                 declared.iter().map(followed).collect()
             }
         };
-        let attempts = declared
-            .iter()
-            .map(|declared| Memory::new(rules(declared), MOST_UNITS));
         Self {
             by_event: by_event.into_iter().map(boxed).collect(),
             funnels,
             waiting: Lock::default(),
-            counting: Lock::new(Counting {
-                attempts: attempts.collect(),
-                taken: Vec::new(),
+            counting: Mutex::new(Counting {
+                followers: declared.iter().map(follower).collect(),
+                taken: declared.iter().map(|_| Vec::new()).collect(),
+                swapped: Vec::new(),
                 settled: 0,
             }),
+            process: Process::current(),
+            sharing,
             began: clock.anchor(),
             clock,
         }
@@ -150,52 +170,87 @@ impl Funnels {
     }
 
     /// Counts what waits, and what has come to its end a moment ago.
-    pub(crate) fn settle(&self) {
+    pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
+        let on_the_way = match self.sharing.state().answers_at_once() {
+            true => ON_THE_WAY,
+            false => ON_THE_WAY_TO_OTHERS,
+        };
         // Read before what waits is taken: what is told later happened later, but for the moment
         // between a look at the clock and the hand-off.
         let now = self.micros(self.clock.now());
-        self.settle_until(now.saturating_sub(ON_THE_WAY));
+        self.settle_until(now.saturating_sub(on_the_way)).await
+    }
+
+    /// As [`settle`](Self::settle), where every answer is there at once.
+    fn settle_at_once(&self) {
+        self.at_once(self.settle());
     }
 
     /// As [`settle`](Self::settle), until now: for the end, when nobody tells anything any more.
     pub(crate) fn settle_all(&self) {
-        self.settle_until(self.micros(self.clock.now()));
+        if self.sharing.state().answers_at_once() {
+            self.at_once(self.settle_until(self.micros(self.clock.now())));
+        }
     }
 
-    fn settle_until(&self, now: u64) {
-        let Some(mut counting) = self.counting.hold() else {
+    fn at_once(&self, settling: impl Future<Output = Result<(), Unavailable>>) {
+        // In a child, somebody who is not there may be at it for ever.
+        if self.process.is_forked() {
             return;
-        };
+        }
+        let mut settling = pin!(settling);
+        let mut nobody = Context::from_waker(Waker::noop());
+        // Pending: another thread is at it.
+        while let Poll::Pending = settling.as_mut().poll(&mut nobody) {
+            thread::yield_now();
+        }
+    }
+
+    async fn settle_until(&self, now: u64) -> Result<(), Unavailable> {
+        let mut counting = self.counting.lock().await;
         let Counting {
-            attempts,
+            followers,
             taken,
+            swapped,
             settled,
         } = &mut *counting;
-        if let Some(mut waiting) = self.waiting.hold() {
-            mem::swap(&mut *waiting, taken);
-        }
-        for told in taken.drain(..) {
-            let (memory, followed) = (attempts.get_mut(told.funnel), self.funnels.get(told.funnel));
-            if let (Some(memory), Some(followed)) = (memory, followed) {
-                // However long it waited: nothing was applied since the last time.
-                match memory.take(told.unit, told.happening, *settled) {
-                    Taken::InTime => {}
-                    Taken::Late => followed.counts.refuse(Refusal::Late),
-                    Taken::Full => followed.counts.refuse(Refusal::UnitsFull),
+        // What could not be told yet comes first, and what waits is bounded.
+        if taken.iter().all(Vec::is_empty) {
+            if let Some(mut waiting) = self.waiting.hold() {
+                mem::swap(&mut *waiting, swapped);
+            }
+            for told in swapped.drain(..) {
+                if let Some(taken) = taken.get_mut(told.funnel) {
+                    taken.push((told.unit, told.happening));
                 }
             }
         }
-        *settled = now.max(*settled);
-        for (memory, followed) in attempts.iter_mut().zip(&self.funnels) {
-            memory.advance(*settled, |turn| followed.counts.tell(turn));
-            followed.counts.are_open(memory.open());
+        let state = self.sharing.state();
+        let mut answer = Ok(());
+        for ((follower, followed), taken) in followers.iter_mut().zip(&self.funnels).zip(taken) {
+            // However long they waited: nothing was applied since the last time.
+            let refuse = |taken| followed.counts.took(taken);
+            answer = answer.and(follower.tell(state, taken, refuse).await);
         }
+        if !matches!(answer, Ok(()) | Err(Unavailable::WrongType)) {
+            // What was told is not whole, so nothing can be settled.
+            return answer;
+        }
+        *settled = now.max(*settled);
+        for (follower, followed) in followers.iter_mut().zip(&self.funnels) {
+            let tell = |turn| followed.counts.tell(turn);
+            answer = answer.and(follower.settle(state, *settled, tell).await);
+            followed
+                .counts
+                .are_open(follower.open(), follower.garbled());
+        }
+        answer
     }
 
-    /// Settles before each look at the numbers.
+    /// Settles before each look at the numbers, where that can be done at once.
     pub(super) fn observe(&'static self, registry: &Registry) {
-        if self.are_declared() {
-            registry.observe(|| self.settle());
+        if self.are_declared() && self.sharing.state().answers_at_once() {
+            registry.observe(|| self.settle_at_once());
         }
     }
 }
@@ -231,22 +286,37 @@ impl Step<'_> {
     }
 }
 
-fn rules(declared: &Funnel) -> Rules {
+fn follower(declared: &Funnel) -> Follower<Attempts> {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    Rules {
+    let (window, lateness) = (
+        micros(declared.window()),
+        micros(declared.allowed_lateness()),
+    );
+    let space = Space {
+        name: format!("funnel:{}", declared.name()).into(),
+        most_units: MOST_UNITS,
+        keep: window.saturating_add(lateness).saturating_add(KEPT),
+    };
+    let rules = Rules {
         // `build()` has seen to it that they fit.
         steps: u8::try_from(declared.steps().len()).unwrap_or(u8::MAX),
-        window: micros(declared.window()),
-        lateness: micros(declared.allowed_lateness()),
+        window,
         reentry: declared.reentry_mode(),
-    }
+    };
+    Follower::new(space, rules, lateness)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::ManualClock, metrics, records, semconv, snapshot::Snapshot};
+    use crate::{
+        clock::ManualClock, metrics, records, semconv, shared_state::Memory, snapshot::Snapshot,
+    };
     use std::time::SystemTime;
+
+    fn in_memory(registry: &Registry) -> Arc<Sharing> {
+        Arc::new(Sharing::new(Arc::new(Memory::default()), registry))
+    }
 
     /// Funnels in a time of their own.
     struct Watched {
@@ -261,7 +331,7 @@ mod tests {
                 ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
             let registry = Registry::new(metrics::Limits::default(), hands.clock());
             Self {
-                funnels: Funnels::new(declared, hands.clock(), &registry),
+                funnels: Funnels::new(declared, hands.clock(), &registry, in_memory(&registry)),
                 hands,
                 registry,
             }
@@ -281,7 +351,7 @@ mod tests {
         }
 
         fn counted(&self) -> crate::snapshot::Funnel {
-            self.funnels.settle();
+            self.funnels.settle_at_once();
             Snapshot::of(&self.registry).funnels().remove(0)
         }
     }
@@ -332,7 +402,7 @@ mod tests {
         const USERS: u32 = 4_000;
         let funnel = checkout().lateness(Duration::ZERO);
         let registry = Registry::new(metrics::Limits::default(), Clock::system());
-        let funnels = Funnels::new(&[funnel], Clock::system(), &registry);
+        let funnels = Funnels::new(&[funnel], Clock::system(), &registry, in_memory(&registry));
         let tell = |event: &str, user: &str| {
             records::Fields::compose(records::Limits::default(), |fields| {
                 fields.word(USER, user);
@@ -356,7 +426,7 @@ mod tests {
                 .iter()
                 .all(std::thread::ScopedJoinHandle::is_finished)
             {
-                funnels.settle();
+                funnels.settle_at_once();
             }
         });
         funnels.settle_all();

@@ -3,28 +3,28 @@
 //! Events are applied in the order of (time, step, id), and not before they are older than the
 //! lateness: what was told out of order by then is put in order.
 
-use super::Id;
+use super::{Id, Machine};
 use crate::catalog::funnel::Reentry;
-use std::{cmp::Ordering, mem};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// What a funnel demands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) steps: u8,
     pub(crate) window: u64,
-    pub(crate) lateness: u64,
     pub(crate) reentry: Reentry,
 }
 
 /// One event, as the funnel sees it. Their order is that in which they are applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Happening {
     pub(crate) at: u64,
     pub(crate) what: What,
     pub(crate) id: Id,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
     /// The steps that it may be, a bit for each.
     Step(u16),
@@ -85,15 +85,11 @@ pub(crate) enum Outcome {
     Excluded,
 }
 
-/// All that has to be known of one unit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Unit {
-    attempt: Option<Attempt>,
-    /// In order.
-    waiting: Vec<Happening>,
-}
+/// All that has to be known of one unit, but for what waits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Attempts(Option<Attempt>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Attempt {
     /// How many steps it came to, on whichever way.
     furthest: u8,
@@ -103,75 +99,48 @@ struct Attempt {
     ways: Vec<Way>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Way {
     began: u64,
     /// How many steps; at least one.
     reached: u8,
 }
 
-impl Unit {
-    pub(super) fn is_open(&self) -> bool {
-        self.attempt.is_some()
+impl Machine for Attempts {
+    type Rules = Rules;
+    type Event = Happening;
+    type Turn = Turn;
+
+    fn at(event: &Happening) -> u64 {
+        event.at
     }
 
-    /// An event that is not late.
-    pub(super) fn take(&mut self, happening: Happening) {
-        let at = self
-            .waiting
-            .partition_point(|waiting| *waiting <= happening);
-        if self.waiting.is_empty() {
-            // Most units have one, and there may be a million of them.
-            self.waiting.reserve_exact(1);
-        }
-        self.waiting.insert(at, happening);
+    fn is_open(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// The first moment at which [`advance`](Self::advance) has something to do.
-    pub(super) fn due(&self, rules: &Rules) -> Option<u64> {
-        let next = self.waiting.first().map(|happening| happening.at);
-        let end = self.attempt.as_ref().and_then(|attempt| attempt.end(rules));
-        let first = next.into_iter().chain(end).min()?;
-        Some(first.saturating_add(rules.lateness).saturating_add(1))
-    }
-
-    /// Applies what is older than the lateness, and closes what can be reached no more.
-    pub(super) fn advance(&mut self, rules: &Rules, now: u64, tell: &mut impl FnMut(Turn)) {
-        let settled = now.saturating_sub(rules.lateness);
-        let ready = self
-            .waiting
-            .partition_point(|happening| happening.at < settled);
-        let waiting = mem::take(&mut self.waiting);
-        for happening in waiting.iter().take(ready) {
-            self.close_before(rules, happening.at, tell);
-            self.apply(rules, *happening, tell);
-        }
-        self.waiting = waiting;
-        self.waiting.drain(..ready);
-        self.close_before(rules, settled, tell);
-        if self.waiting.is_empty() {
-            self.waiting = Vec::new();
-        }
+    fn end(&self, rules: &Rules) -> Option<u64> {
+        self.0.as_ref()?.end(rules)
     }
 
     /// Abandons an attempt whose every way had ended by then.
-    fn close_before(&mut self, rules: &Rules, at: u64, tell: &mut impl FnMut(Turn)) {
+    fn expire(&mut self, rules: &Rules, at: u64, tell: &mut dyn FnMut(Turn)) {
         let ended = |attempt: &Attempt| attempt.end(rules).is_none_or(|end| end < at);
-        if let Some(attempt) = self.attempt.take_if(|attempt| ended(attempt)) {
+        if let Some(attempt) = self.0.take_if(|attempt| ended(attempt)) {
             tell(attempt.closed(Outcome::Abandoned, None));
         }
     }
 
-    fn apply(&mut self, rules: &Rules, happening: Happening, tell: &mut impl FnMut(Turn)) {
-        let Happening { at, what, .. } = happening;
-        let Some(attempt) = &mut self.attempt else {
+    fn apply(&mut self, rules: &Rules, event: Happening, tell: &mut dyn FnMut(Turn)) {
+        let Happening { at, what, .. } = event;
+        let Some(attempt) = &mut self.0 else {
             if what.is_step(0) {
                 tell(Turn::Opened);
                 tell(Turn::Reached {
                     step: 0,
                     after: None,
                 });
-                self.attempt = Some(Attempt {
+                self.0 = Some(Attempt {
                     furthest: 1,
                     progressed: at,
                     ways: vec![Way {
@@ -184,10 +153,10 @@ impl Unit {
         };
         if what == What::Exclusion {
             tell(attempt.closed(Outcome::Excluded, None));
-            self.attempt = None;
+            self.0 = None;
         } else if let Some(began) = attempt.step(rules, at, what, tell) {
             tell(attempt.closed(Outcome::Converted, Some(at - began)));
-            self.attempt = None;
+            self.0 = None;
         }
     }
 }
@@ -213,7 +182,7 @@ impl Attempt {
         rules: &Rules,
         at: u64,
         what: What,
-        tell: &mut impl FnMut(Turn),
+        tell: &mut dyn FnMut(Turn),
     ) -> Option<u64> {
         self.ways
             .retain(|way| way.began.saturating_add(rules.window) >= at);

@@ -1,9 +1,16 @@
 //! What the definitions say, written down without regard to cost: a whole history at once, each
 //! answer found by looking at all of it again. The machine is held against it.
 
-use super::{Happening, Id, Memory, Outcome, Rules, Taken, Turn, What, attempts::Unit};
+use super::{
+    Attempts, Follower, Happening, Id, Memory, Outcome, Rules, SharedState, Space, Taken, Turn,
+    What,
+};
 use crate::catalog::funnel::Reentry;
 use proptest::prelude::*;
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 /// What a history comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +108,7 @@ fn attempt(rules: &Rules, history: &[Happening], settled: u64) -> (Option<Outcom
 }
 
 fn by_the_book(rules: &Rules, history: &[Happening], now: u64) -> Counts {
-    let settled = now.saturating_sub(rules.lateness);
+    let settled = now.saturating_sub(LATENESS);
     let mut history: Vec<_> = history.to_vec();
     history.sort();
     history.retain(|happening| happening.at < settled);
@@ -132,7 +139,6 @@ fn rules(steps: u8, window: u64, reentry: Reentry) -> Rules {
     Rules {
         steps,
         window,
-        lateness: LATENESS,
         reentry,
     }
 }
@@ -145,13 +151,58 @@ fn at(at: u64, what: What) -> Happening {
 const A: What = What::Step(1);
 const B: What = What::Step(2);
 
+/// Units that are followed in a state, by one process.
+struct Followed<'a> {
+    state: &'a dyn SharedState,
+    follower: Follower<Attempts>,
+}
+
+impl<'a> Followed<'a> {
+    fn new(state: &'a dyn SharedState, rules: Rules, most_units: usize) -> Self {
+        let space = Space {
+            name: "funnel:any".into(),
+            most_units,
+            keep: 1_000_000,
+        };
+        Self {
+            state,
+            follower: Follower::new(space, rules, LATENESS),
+        }
+    }
+
+    fn tell(&mut self, unit: Id, happening: Happening) -> Taken {
+        let mut taken = Vec::new();
+        let mut told = vec![(unit, happening)];
+        let telling = self
+            .follower
+            .tell(self.state, &mut told, |became| taken.push(became));
+        at_once(telling).unwrap();
+        assert!(told.is_empty() && taken.len() == 1);
+        taken.remove(0)
+    }
+
+    fn settle(&mut self, now: u64, tell: impl FnMut(Turn) + Send) {
+        at_once(self.follower.settle(self.state, now, tell)).unwrap();
+    }
+}
+
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("a memory answers at once"),
+    }
+}
+
 /// Counts by the machine, told everything at once and asked at `now`.
 fn by_the_machine(rules: &Rules, history: &[Happening], now: u64) -> Counts {
     let mut counts = Counts::new(rules);
-    let mut unit = Unit::default();
-    history.iter().for_each(|happening| unit.take(*happening));
-    unit.advance(rules, now, &mut |turn| counts.tell(turn));
-    counts.open = unit.is_open().into();
+    let memory = Memory::default();
+    let mut followed = Followed::new(&memory, *rules, 10);
+    for happening in history {
+        followed.tell(Id::from(7), *happening);
+    }
+    followed.settle(now, |turn| counts.tell(turn));
+    counts.open = followed.follower.open();
     counts
 }
 
@@ -267,15 +318,16 @@ proptest! {
         let mut told: Vec<_> = history.happenings.clone();
         told.retain(|(happening, delay)| happening.at + delay <= history.now);
         told.sort_by_key(|(happening, delay)| happening.at + delay);
-        let mut memory = Memory::new(rules, 10);
+        let memory = Memory::default();
+        let mut followed = Followed::new(&memory, rules, 10);
         let mut counts = Counts::new(&rules);
         for (happening, delay) in &told {
             let now = happening.at + delay;
-            prop_assert_eq!(memory.take(Id::from(7), *happening, now), Taken::InTime);
-            memory.advance(now, |turn| counts.tell(turn));
+            prop_assert_eq!(followed.tell(Id::from(7), *happening), Taken::InTime);
+            followed.settle(now, |turn| counts.tell(turn));
         }
-        memory.advance(history.now, |turn| counts.tell(turn));
-        counts.open = memory.open() as u64;
+        followed.settle(history.now, |turn| counts.tell(turn));
+        counts.open = followed.follower.open();
         let told: Vec<_> = told.into_iter().map(|(happening, _)| happening).collect();
         prop_assert_eq!(counts, by_the_book(&rules, &told, history.now));
     }
@@ -283,39 +335,86 @@ proptest! {
 
 #[test]
 fn what_comes_too_late_is_said_to_and_changes_nothing() {
-    let rules = rules(2, 60, Reentry::default());
-    let mut memory = Memory::new(rules, 10);
-    assert_eq!(memory.take(Id::from(7), at(100, A), 110), Taken::InTime);
-    assert_eq!(memory.take(Id::from(7), at(100, B), 111), Taken::Late);
+    let memory = Memory::default();
+    let mut followed = Followed::new(&memory, rules(2, 60, Reentry::default()), 10);
+    followed.settle(110, |_| ());
+    assert_eq!(followed.tell(Id::from(7), at(100, A)), Taken::InTime);
     let mut turns = Vec::new();
-    memory.advance(170, |turn| turns.push(turn));
+    followed.settle(111, |turn| turns.push(turn));
+    assert_eq!(followed.tell(Id::from(7), at(100, B)), Taken::Late);
+    followed.settle(170, |turn| turns.push(turn));
     assert_eq!(turns.len(), 2, "{turns:?}");
-    memory.advance(171, |turn| turns.push(turn));
+    followed.settle(171, |turn| turns.push(turn));
     let closed = Turn::Closed {
         outcome: Outcome::Abandoned,
         last: 0,
         lasted: None,
     };
     assert_eq!(turns[2..], [closed]);
-    assert_eq!(memory.open(), 0);
+    assert_eq!(followed.follower.open(), 0);
 }
 
 #[test]
 fn units_are_bounded_and_leave_no_trace_when_they_are_done() {
-    let rules = rules(2, 60, Reentry::default());
-    let mut memory = Memory::new(rules, 100);
+    let memory = Memory::default();
+    let mut followed = Followed::new(&memory, rules(2, 60, Reentry::default()), 100);
     let taken =
-        (0_u128..150).filter(|unit| memory.take(Id::from(*unit), at(5, A), 5) == Taken::InTime);
+        (0_u128..150).filter(|unit| followed.tell(Id::from(*unit), at(5, A)) == Taken::InTime);
     assert_eq!(taken.count(), 100);
     assert_eq!(
-        memory.take(Id::from(7), at(6, B), 6),
+        followed.tell(Id::from(7), at(6, B)),
         Taken::InTime,
         "one that is known"
     );
-    assert_eq!(memory.take(Id::from(120), at(6, B), 6), Taken::Full);
-    memory.advance(20, |_| ());
-    assert_eq!(memory.open(), 99);
-    memory.advance(200, |_| ());
-    assert_eq!(memory.open(), 0);
-    assert_eq!(memory.take(Id::from(120), at(201, A), 201), Taken::InTime);
+    assert_eq!(followed.tell(Id::from(120), at(6, B)), Taken::Full);
+    followed.settle(20, |_| ());
+    assert_eq!(followed.follower.open(), 99);
+    followed.settle(200, |_| ());
+    assert_eq!(followed.follower.open(), 0);
+    assert_eq!(followed.tell(Id::from(120), at(201, A)), Taken::InTime);
+}
+
+#[test]
+fn an_event_that_is_told_again_while_it_waits_is_told_once() {
+    let memory = Memory::default();
+    let mut followed = Followed::new(&memory, rules(2, 60, Reentry::LongestPath), 10);
+    let twice = What::Step(0b11);
+    for _ in 0..2 {
+        followed.tell(Id::from(7), at(5, twice));
+    }
+    let mut turns = Vec::new();
+    followed.settle(100, |turn| turns.push(turn));
+    assert_eq!(turns.len(), 3, "it is not both steps: {turns:?}");
+}
+
+#[test]
+fn events_of_one_unit_are_bounded_and_what_no_machine_wrote_is_given_up_and_counted() {
+    let memory = Memory::default();
+    let mut followed = Followed::new(&memory, rules(2, 60, Reentry::default()), 10);
+    let taken = (0..5_000).filter(|id| {
+        let id = Id::from(*id);
+        let (at, what) = (5, A);
+        followed.tell(Id::from(7), Happening { at, what, id }) == Taken::InTime
+    });
+    let taken = taken.count();
+    assert!((1_000..5_000).contains(&taken), "{taken}");
+    let foreign = super::Told {
+        unit: Id::from(8),
+        at: 5,
+        due: 16,
+        event: vec![0xff; 30],
+    };
+    let space = super::Space {
+        name: "funnel:any".into(),
+        most_units: 10,
+        keep: 0,
+    };
+    let shard = super::Shard {
+        space: &space,
+        at: 0,
+    };
+    at_once(memory.append(shard, &[foreign])).unwrap();
+    let mut opened = 0;
+    followed.settle(30, |turn| opened += u32::from(turn == Turn::Opened));
+    assert_eq!((opened, followed.follower.garbled()), (1, 1));
 }

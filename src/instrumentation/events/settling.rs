@@ -17,8 +17,12 @@ pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
             .await
             .is_err()
         {
-            pipeline.funnels.settle();
+            settle_all(pipeline).await;
         }
-        pipeline.funnels.settle();
+        settle_all(pipeline).await;
     });
+}
+
+async fn settle_all(pipeline: &Pipeline) {
+    pipeline.sharing.heard(pipeline.funnels.settle().await);
 }

@@ -10,12 +10,9 @@ use crate::{
     },
     metrics::{Counter, Family, Histogram, Registry, UpDownCounter},
     semconv,
-    shared_state::{Outcome, Turn},
+    shared_state::{Outcome, Taken, Turn},
 };
 use std::{sync::Arc, time::Duration};
-
-/// Numbers of one process, which begin anew with it.
-const PROCESS: (&str, &str) = (semconv::SCOPE, "process");
 
 /// Why a step could not be counted.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +21,20 @@ pub(super) enum Refusal {
     Late,
     UnitsFull,
     QueueFull,
+    /// Where it would be kept there is something else.
+    Unavailable,
+    /// Its unit could not be read.
+    Garbled,
 }
 
 impl Refusal {
-    const ALL: [(Self, &str); 4] = [
+    const ALL: [(Self, &str); 6] = [
         (Self::NoSubject, "no_subject"),
         (Self::Late, "late"),
         (Self::UnitsFull, "units_full"),
         (Self::QueueFull, "queue_full"),
+        (Self::Unavailable, "unavailable"),
+        (Self::Garbled, "garbled"),
     ];
 }
 
@@ -69,11 +72,13 @@ pub(super) struct Families {
     duration: Family<Histogram>,
     step_duration: Family<Histogram>,
     refused: Family<Counter>,
+    scope: (&'static str, &'static str),
 }
 
 impl Families {
-    pub(super) fn new(registry: &Registry) -> Self {
+    pub(super) fn new(registry: &Registry, scope: &'static str) -> Self {
         Self {
+            scope: (semconv::SCOPE, scope),
             opened: registry.counter(&FUNNEL_OPENED),
             open: registry.up_down_counter(&FUNNEL_OPEN),
             reached: registry.counter(&FUNNEL_REACHED),
@@ -91,19 +96,19 @@ impl Families {
             let step = (semconv::FUNNEL_STEP, event);
             let closed = |(_, word)| {
                 let outcome = (semconv::OUTCOME, word);
-                self.closed.kept(&[name, step, outcome, PROCESS])
+                self.closed.kept(&[name, step, outcome, self.scope])
             };
             OfStep {
-                reached: self.reached.kept(&[name, step, PROCESS]),
-                duration: self.step_duration.kept(&[name, step, PROCESS]),
+                reached: self.reached.kept(&[name, step, self.scope]),
+                duration: self.step_duration.kept(&[name, step, self.scope]),
                 closed: Outcome::ALL.map(closed),
             }
         });
         let refused = |(_, word)| self.refused.kept(&[name, (semconv::REASON, word)]);
         Counts {
-            opened: self.opened.kept(&[name, PROCESS]),
-            open: self.open.kept(&[name, PROCESS]),
-            duration: self.duration.kept(&[name, PROCESS]),
+            opened: self.opened.kept(&[name, self.scope]),
+            open: self.open.kept(&[name, self.scope]),
+            duration: self.duration.kept(&[name, self.scope]),
             refused: Refusal::ALL.map(refused),
             steps: steps.collect(),
         }
@@ -115,8 +120,18 @@ impl Counts {
         self.refused[why as usize].add(1);
     }
 
-    /// So many attempts are open now.
-    pub(super) fn are_open(&self, open: usize) {
+    pub(super) fn took(&self, taken: Taken) {
+        match taken {
+            Taken::InTime => {}
+            Taken::Late => self.refuse(Refusal::Late),
+            Taken::Full => self.refuse(Refusal::UnitsFull),
+            Taken::Impossible => self.refuse(Refusal::Unavailable),
+        }
+    }
+
+    /// So many attempts are open now, and so many units were given up so far.
+    pub(super) fn are_open(&self, open: u64, garbled: u64) {
+        self.refused[Refusal::Garbled as usize].absolute(garbled);
         let open = i64::try_from(open).unwrap_or(i64::MAX);
         self.open.add(open - self.open.read());
     }

@@ -8,7 +8,7 @@ use crate::{
     shared_state::Id,
 };
 use compact_str::ToCompactString;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use siphasher::sip128::SipHasher13;
 use uuid::Uuid;
 
 /// `None`: the event does not say. What was masked would make one of all.
@@ -33,12 +33,7 @@ pub(super) fn of_event(id: &str) -> Id {
     Uuid::parse_str(id).map_or_else(|_| hashed(id), |id| id.as_u128().into())
 }
 
-/// The same in every process.
+/// The same in every process, whatever built it.
 fn hashed(text: &str) -> Id {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, text).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    (half(0) << 64 | half(1)).into()
+    SipHasher13::new().hash(text.as_bytes()).as_u128().into()
 }

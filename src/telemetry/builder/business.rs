@@ -2,15 +2,18 @@
 
 use super::Builder;
 use crate::{
+    catalog::declared::Declared,
     error::Error,
     events::{self, Funnel, Transaction},
+    shared_state::SharedState,
 };
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Business {
-    pub(super) funnels: Vec<Funnel>,
-    pub(super) transactions: Vec<Transaction>,
+    pub(super) declared: Declared,
     own_events: Vec<String>,
+    pub(super) shared_state: Option<Arc<dyn SharedState>>,
 }
 
 impl Builder {
@@ -19,14 +22,14 @@ impl Builder {
     /// or with a step that is no event of the [vocabulary](crate::events) and not named by
     /// [`own_events`](Self::own_events).
     pub fn funnel(mut self, funnel: Funnel) -> Self {
-        self.business.funnels.push(funnel);
+        self.business.declared.funnels.push(funnel);
         self
     }
 
     /// Counts how transactions of a kind end; may be called again. [`crate::events`] says what is
     /// counted when. One that cannot be counted is refused by `build()`, as a [funnel](Self::funnel) is.
     pub fn transaction(mut self, transaction: Transaction) -> Self {
-        self.business.transactions.push(transaction);
+        self.business.declared.transactions.push(transaction);
         self
     }
 
@@ -47,14 +50,19 @@ impl Business {
             self.own_events.iter().any(|own| own == event)
                 || events::names().any(|known| known == event)
         };
-        for funnel in &self.funnels {
+        for funnel in &self.declared.funnels {
             funnel.check(is_known)?;
         }
-        for transaction in &self.transactions {
+        for transaction in &self.declared.transactions {
             transaction.check(is_known)?;
         }
-        let funnels: Vec<_> = self.funnels.iter().map(Funnel::name).collect();
-        let transactions: Vec<_> = self.transactions.iter().map(Transaction::name).collect();
+        let funnels: Vec<_> = self.declared.funnels.iter().map(Funnel::name).collect();
+        let transactions: Vec<_> = self
+            .declared
+            .transactions
+            .iter()
+            .map(Transaction::name)
+            .collect();
         only_once("funnel", &funnels)?;
         only_once("transaction", &transactions)
     }
