@@ -65,6 +65,7 @@
 //! | --- | --- | --- |
 //! | `axum` | yes | `http_layer()`, `metrics_route()`, `health_routes()`; without it, `tower_layer()` and the scrape listener |
 //! | `grpc` | no | OTLP over gRPC |
+//! | `redis` | no | funnels counted once over all replicas, by [`shared_state::Redis`](shared_state) |
 //! | `zstd` | no | OTLP compressed by zstd |
 //! | `mutations` | no | for the crate's own tests: rules that can be broken on purpose; never for a service |
 
@@ -85,7 +86,7 @@ mod records;
 mod redaction;
 pub mod resource;
 mod semconv;
-mod shared_state;
+pub mod shared_state;
 pub mod snapshot;
 mod stack;
 mod sync;

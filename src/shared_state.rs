@@ -17,12 +17,16 @@
 mod attempts;
 mod follower;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(test)]
 mod reference;
 
 pub(crate) use attempts::{Attempts, Happening, Outcome, Rules, Turn, What};
 pub(crate) use follower::{Follower, Machine};
 pub(crate) use memory::Memory;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, pin::Pin};

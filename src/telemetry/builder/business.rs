@@ -1,11 +1,13 @@
 //! What the builder is told of the business: which events make funnels and transactions.
 
 use super::Builder;
+#[cfg(feature = "redis")]
+use crate::shared_state::Redis;
 use crate::{
     catalog::declared::Declared,
     error::Error,
     events::{self, Funnel, Transaction},
-    shared_state::SharedState,
+    shared_state::{Memory, SharedState},
 };
 use std::sync::Arc;
 
@@ -13,7 +15,8 @@ use std::sync::Arc;
 pub(super) struct Business {
     pub(super) declared: Declared,
     own_events: Vec<String>,
-    pub(super) shared_state: Option<Arc<dyn SharedState>>,
+    #[cfg(feature = "redis")]
+    redis: Option<Redis>,
 }
 
 impl Builder {
@@ -30,6 +33,14 @@ impl Builder {
     /// counted when. One that cannot be counted is refused by `build()`, as a [funnel](Self::funnel) is.
     pub fn transaction(mut self, transaction: Transaction) -> Self {
         self.business.declared.transactions.push(transaction);
+        self
+    }
+
+    /// The state that the replicas of a service share. Default: none; each counts funnels and users for
+    /// itself, and what it counts carries `scope="process"` in place of `scope="global"`.
+    #[cfg(feature = "redis")]
+    pub fn shared_state(mut self, redis: Redis) -> Self {
+        self.business.redis = Some(redis);
         self
     }
 
@@ -65,6 +76,18 @@ impl Business {
             .collect();
         only_once("funnel", &funnels)?;
         only_once("transaction", &transactions)
+    }
+}
+
+impl Business {
+    /// # Errors
+    /// What was said of the shared state is not accepted.
+    pub(super) fn state(&self) -> Result<Arc<dyn SharedState>, Error> {
+        #[cfg(feature = "redis")]
+        if let Some(redis) = &self.redis {
+            return redis.open();
+        }
+        Ok(Arc::<Memory>::default())
     }
 }
 

@@ -198,8 +198,8 @@ impl Signals {
                     .unwrap_or(defaults.error_quiet_period),
                 user_ids: self.user_ids.clone().unwrap_or(UserIds::Raw),
                 record_limits: environment.limits,
+                shared_state: business.state()?,
                 declared: business.declared,
-                shared_state: business.shared_state.unwrap_or(defaults.shared_state),
                 propagates: environment.propagates_trace,
                 exemplars: match environment.is_disabled {
                     true => Exemplars::None,

@@ -1,0 +1,153 @@
+//! State that replicas share, in Redis.
+
+mod bounded;
+mod link;
+mod replica;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+use super::SharedState;
+use crate::error::Error;
+use link::Server;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClient};
+use replica::Replica;
+use std::{fmt, sync::Arc};
+use trust::Trust;
+
+const SETTING: &str = "the address of the shared state";
+const ACCEPTED: &str = "`redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS";
+const SHARDS: u16 = 64;
+
+/// A Redis, 6.2 or later, that the replicas of a service share, so that funnels, sessions and active
+/// users are counted once over all of them. Feature `redis`.
+///
+/// ```no_run
+/// use orderscope::{Telemetry, shared_state::Redis};
+///
+/// let telemetry = Telemetry::builder("orders")
+///     .shared_state(Redis::at("redis://localhost:6379"))
+///     .build()?;
+/// # drop(telemetry);
+/// # Ok::<(), orderscope::Error>(())
+/// ```
+///
+/// Services that declare a funnel of one name in the same way count it together, which is how a funnel
+/// leads through several of them. Where that is not meant, such as in a test environment beside
+/// production, they have a [`prefix`](Self::prefix) or a database of their own.
+///
+/// Nothing that records waits for it. While it does not answer, what waits is bounded, and
+/// `orderscope.shared_state.degraded` says why; when it is back, counting goes on where it stopped.
+/// What it loses is lost: a Redis that restarts without its data has forgotten which attempts were open,
+/// and one whose `maxmemory-policy` evicts keys loses some at any time.
+#[derive(Clone)]
+#[must_use = "nothing is shared until a builder is given it"]
+pub struct Redis {
+    addresses: Vec<String>,
+    is_cluster: bool,
+    prefix: String,
+    certificate: Option<Vec<u8>>,
+}
+
+/// Without addresses, which may hold a password.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Redis");
+        shown.field("is_cluster", &self.is_cluster);
+        shown.field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// One server, at `redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS.
+    pub fn at(address: impl Into<String>) -> Self {
+        Self {
+            addresses: vec![address.into()],
+            is_cluster: false,
+            prefix: "orderscope".to_owned(),
+            certificate: None,
+        }
+    }
+
+    /// A Redis Cluster, by some of its nodes; in plain text. All keys of one shard of a funnel are in one
+    /// slot.
+    pub fn cluster<S: Into<String>>(nodes: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            addresses: nodes.into_iter().map(Into::into).collect(),
+            is_cluster: true,
+            ..Self::at("")
+        }
+    }
+
+    /// What the names of all keys begin with. Default: `orderscope`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The certificate authorities, in PEM, that a `rediss://` server is trusted by. Default: the host's.
+    pub fn certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificate = Some(pem.into());
+        self
+    }
+
+    /// # Errors
+    /// An address or the certificate is not what it has to be. That nobody is there is no error: it may be
+    /// later.
+    pub(crate) fn open(&self) -> Result<Arc<dyn SharedState>, Error> {
+        self.open_in(SHARDS)
+    }
+
+    fn open_in(&self, shards: u16) -> Result<Arc<dyn SharedState>, Error> {
+        let addresses = self.addresses.iter().map(|address| info(address));
+        let mut infos = addresses.collect::<Result<Vec<_>, _>>()?;
+        let is_secure =
+            |info: &ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        let server = if self.is_cluster {
+            if infos.is_empty() || infos.iter().any(is_secure) {
+                let accepted = "one node of the cluster or more, each as `redis://host:port`";
+                let value = self.shown();
+                return Err(Error::configuration(SETTING, value, accepted));
+            }
+            let client = ClusterClient::new(infos);
+            let client =
+                client.map_err(|_| Error::configuration(SETTING, self.shown(), ACCEPTED))?;
+            Server::Cluster(Box::new(client))
+        } else {
+            let info = infos.remove(0);
+            let trust = is_secure(&info).then(|| Trust::new(self.certificate.as_deref()));
+            Server::One {
+                info: Box::new(info),
+                trust: trust.transpose()?,
+            }
+        };
+        let prefix = self.prefix.as_str().into();
+        Ok(Arc::new(Replica::new(server, prefix, shards)))
+    }
+
+    fn shown(&self) -> String {
+        let shown: Vec<_> = self
+            .addresses
+            .iter()
+            .map(|address| shown(address))
+            .collect();
+        shown.join(", ")
+    }
+}
+
+fn info(address: &str) -> Result<ConnectionInfo, Error> {
+    let refused = || Error::configuration(SETTING, shown(address), ACCEPTED);
+    let info = address.into_connection_info().map_err(|_| refused())?;
+    match info.addr() {
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => Ok(info),
+        _ => Err(refused()),
+    }
+}
+
+/// An address without its password.
+fn shown(address: &str) -> String {
+    match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        _ => address.to_owned(),
+    }
+}

@@ -1,0 +1,26 @@
+-- Units of which something is due, for who looks after the shard. KEYS: meta, due, units, lease. ARGV:
+-- who asks, milliseconds of the lease, up to where all is settled, now, the most units, milliseconds to keep.
+-- Nothing, where somebody else looks after it; else: settled, open, then of each: unit, version and bytes.
+local meta, due, units, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holder = redis.call('GET', lease)
+if holder and holder ~= ARGV[1] then
+  return {}
+end
+redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
+local settled = redis.call('HGET', meta, 'settled') or '0'
+if tonumber(ARGV[3]) > tonumber(settled) then
+  settled = ARGV[3]
+  redis.call('HSET', meta, 'settled', settled)
+  redis.call('PEXPIRE', meta, ARGV[6])
+end
+local answer = { settled, redis.call('HGET', meta, 'open') or '0' }
+for _, unit in ipairs(redis.call('ZRANGE', due, '-inf', ARGV[4], 'BYSCORE', 'LIMIT', 0, ARGV[5])) do
+  local known = redis.call('HGET', units, unit)
+  if known then
+    answer[#answer + 1] = unit
+    answer[#answer + 1] = known
+  else
+    redis.call('ZREM', due, unit)
+  end
+end
+return answer

@@ -1,0 +1,237 @@
+//! The state that replicas share, as one of them sees it.
+
+use super::link::{Link, Question, Server};
+use crate::shared_state::{
+    Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, Shard, SharedState,
+    Taken, Told, Unavailable,
+};
+use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
+use std::{fmt, marker::PhantomData, time::Duration};
+use uuid::Uuid;
+
+/// How long a replica looks after a shard when it says nothing any more.
+const LEASE: Duration = Duration::from_secs(5);
+const A_DAY: u64 = 24 * 3_600;
+
+pub(super) struct Replica {
+    link: Link,
+    prefix: Box<str>,
+    shards: u16,
+    /// Among all that ever were.
+    me: String,
+    append: Script,
+    due: Script,
+    commit: Script,
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Replica").field(&self.link).finish()
+    }
+}
+
+/// Names of one shard, all in one slot of a cluster.
+struct Keys(String);
+
+impl Keys {
+    fn of(&self, what: &str) -> String {
+        format!("{}:{what}", self.0)
+    }
+}
+
+impl Replica {
+    pub(super) fn new(server: Server, prefix: Box<str>, shards: u16) -> Self {
+        Self {
+            link: Link::new(server),
+            prefix,
+            shards,
+            me: Uuid::new_v4().to_string(),
+            append: Script::new(include_str!("append.lua")),
+            due: Script::new(include_str!("due.lua")),
+            commit: Script::new(include_str!("commit.lua")),
+        }
+    }
+
+    fn keys(&self, shard: Shard<'_>) -> Keys {
+        Keys(format!(
+            "{}:{{{}:{}}}",
+            self.prefix, shard.space.name, shard.at
+        ))
+    }
+
+    fn sketch(&self, of: &str, day: u32) -> String {
+        format!("{}:{{{of}}}:{day}", self.prefix)
+    }
+}
+
+/// A script.
+struct Run<'a, A>(ScriptInvocation<'a>, PhantomData<fn() -> A>);
+
+impl<'a, A: FromRedisValue + Send> Run<'a, A> {
+    fn of(script: ScriptInvocation<'a>) -> Self {
+        Self(script, PhantomData)
+    }
+}
+
+impl<A: FromRedisValue + Send> Question for Run<'_, A> {
+    type Answer = A;
+
+    async fn ask(&self, of: &mut (impl ConnectionLike + Send)) -> Result<A, RedisError> {
+        self.0.invoke_async(of).await
+    }
+}
+
+/// Commands, together.
+struct All<A>(Pipeline, PhantomData<fn() -> A>);
+
+impl<A: FromRedisValue + Send> Question for All<A> {
+    type Answer = A;
+
+    async fn ask(&self, of: &mut (impl ConnectionLike + Send)) -> Result<A, RedisError> {
+        self.0.query_async(of).await
+    }
+}
+
+impl SharedState for Replica {
+    fn scope(&self) -> &'static str {
+        "global"
+    }
+
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
+    fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    fn append<'a>(&'a self, shard: Shard<'a>, told: &'a [Told]) -> Answer<'a, Vec<Taken>> {
+        let keys = self.keys(shard);
+        let mut run = self.append.key(keys.of("meta"));
+        run.key(keys.of("due")).key(keys.of("units"));
+        run.arg(shard.space.most_units / usize::from(self.shards.max(1)))
+            .arg(MOST_BYTES)
+            .arg(millis(shard.space.keep));
+        for told in told {
+            run.arg(told.unit.as_bytes().as_slice())
+                .arg(told.at)
+                .arg(told.due)
+                .arg(told.event.as_slice());
+        }
+        Box::pin(async move {
+            let said = self.link.ask(&Run::<String>::of(run)).await?;
+            let taken = said.bytes().map(|digit| match digit {
+                b'0' => Taken::InTime,
+                b'1' => Taken::Late,
+                _ => Taken::Full,
+            });
+            Ok(taken.collect())
+        })
+    }
+
+    fn due<'a>(&'a self, shard: Shard<'a>, settled: u64, now: u64) -> Answer<'a, Due> {
+        let keys = self.keys(shard);
+        let mut run = self.due.key(keys.of("meta"));
+        run.key(keys.of("due"))
+            .key(keys.of("units"))
+            .key(keys.of("lease"))
+            .arg(&self.me)
+            .arg(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX))
+            .arg(settled)
+            .arg(now)
+            .arg(MOST_DUE)
+            .arg(millis(shard.space.keep));
+        Box::pin(async move {
+            let words = self.link.ask(&Run::<Vec<Vec<u8>>>::of(run)).await?;
+            if words.is_empty() {
+                return Ok(Due::default());
+            }
+            found(&words).ok_or(Unavailable::Refused)
+        })
+    }
+
+    fn commit<'a>(&'a self, shard: Shard<'a>, changes: &'a Changes) -> Answer<'a, Done> {
+        let keys = self.keys(shard);
+        let mut run = self.commit.key(keys.of("meta"));
+        run.key(keys.of("due"))
+            .key(keys.of("units"))
+            .key(keys.of(&self.me))
+            .arg(changes.token)
+            .arg(millis(shard.space.keep));
+        for change in &changes.changes {
+            let (bytes, due) = match &change.left {
+                Some(left) => (left.bytes.as_slice(), left.due),
+                None => (&[][..], 0),
+            };
+            run.arg(change.unit.as_bytes().as_slice())
+                .arg(change.version.to_be_bytes().as_slice())
+                .arg(bytes)
+                .arg(due)
+                .arg(change.opened);
+        }
+        Box::pin(async move {
+            let said = self.link.ask(&Run::<String>::of(run)).await?;
+            let (digits, open) = said.split_once(' ').ok_or(Unavailable::Refused)?;
+            Ok(Done {
+                are_done: digits.bytes().map(|digit| digit == b'1').collect(),
+                open: at_least_none(open.as_bytes()).ok_or(Unavailable::Refused)?,
+            })
+        })
+    }
+
+    fn add<'a>(&'a self, of: &'a str, day: u32, ids: &'a [Id]) -> Answer<'a, ()> {
+        let sketch = self.sketch(of, day);
+        let kept = u64::from(KEPT_DAYS) * A_DAY;
+        let mut add = redis::pipe();
+        add.cmd("PFADD").arg(&sketch).ignore();
+        for id in ids {
+            add.arg(id.as_bytes().as_slice());
+        }
+        add.cmd("EXPIRE").arg(&sketch).arg(kept).ignore();
+        Box::pin(async move { self.link.ask(&All::<()>(add, PhantomData)).await })
+    }
+
+    fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64> {
+        let first = day.saturating_add(1).saturating_sub(days);
+        let mut count = redis::pipe();
+        count.cmd("PFCOUNT");
+        for day in first..=day {
+            count.arg(self.sketch(of, day));
+        }
+        Box::pin(async move {
+            let (count,) = self.link.ask(&All::<(u64,)>(count, PhantomData)).await?;
+            Ok(count)
+        })
+    }
+}
+
+/// `None`: no script of ours said it.
+fn found(words: &[Vec<u8>]) -> Option<Due> {
+    let (head, of_units) = words.split_at_checked(2)?;
+    let units = of_units.chunks_exact(2).map(|pair| {
+        let (version, bytes) = pair[1].split_first_chunk()?;
+        Some(Found {
+            unit: Id(pair[0].as_slice().try_into().ok()?),
+            version: u64::from_be_bytes(*version),
+            bytes: bytes.to_vec(),
+        })
+    });
+    let units: Vec<_> = units.collect::<Option<_>>()?;
+    Some(Due {
+        settled: std::str::from_utf8(&head[0]).ok()?.parse().ok()?,
+        is_cut: units.len() >= MOST_DUE,
+        units,
+        open: at_least_none(&head[1])?,
+    })
+}
+
+/// What is kept may have been thrown away since it was counted.
+fn at_least_none(number: &[u8]) -> Option<u64> {
+    let number: i64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+    Some(u64::try_from(number).unwrap_or_default())
+}
+
+/// Rounded up.
+fn millis(micros: u64) -> u64 {
+    micros.div_ceil(1_000)
+}
