@@ -14,28 +14,39 @@ use std::{
 
 /// What a history comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Counts {
+pub(super) struct Counts {
     opened: u64,
     reached: Vec<u64>,
     /// By outcome and last step.
     closed: Vec<(&'static str, u8)>,
-    open: u64,
+    pub(super) open: u64,
 }
 
 impl Counts {
-    fn new(rules: &Rules) -> Self {
+    pub(super) fn new(rules: &Rules) -> Self {
         Self {
             reached: vec![0; rules.steps.into()],
             ..Self::default()
         }
     }
 
-    fn tell(&mut self, turn: Turn) {
+    pub(super) fn tell(&mut self, turn: Turn) {
         match turn {
             Turn::Opened => self.opened += 1,
             Turn::Reached { step, .. } => self.reached[usize::from(step)] += 1,
             Turn::Closed { outcome, last, .. } => self.close(outcome, last),
         }
+    }
+
+    /// Those of both.
+    pub(super) fn add(&mut self, others: &Self) {
+        self.opened += others.opened;
+        self.open += others.open;
+        for (mine, theirs) in self.reached.iter_mut().zip(&others.reached) {
+            *mine += theirs;
+        }
+        self.closed.extend(&others.closed);
+        self.closed.sort_unstable();
     }
 
     fn close(&mut self, outcome: Outcome, last: u8) {
@@ -107,7 +118,7 @@ fn attempt(rules: &Rules, history: &[Happening], settled: u64) -> (Option<Outcom
     (None, furthest, history.len())
 }
 
-fn by_the_book(rules: &Rules, history: &[Happening], now: u64) -> Counts {
+pub(super) fn by_the_book(rules: &Rules, history: &[Happening], now: u64) -> Counts {
     let settled = now.saturating_sub(LATENESS);
     let mut history: Vec<_> = history.to_vec();
     history.sort();
@@ -133,9 +144,9 @@ fn by_the_book(rules: &Rules, history: &[Happening], now: u64) -> Counts {
     counts
 }
 
-const LATENESS: u64 = 10;
+pub(super) const LATENESS: u64 = 10;
 
-fn rules(steps: u8, window: u64, reentry: Reentry) -> Rules {
+pub(super) fn rules(steps: u8, window: u64, reentry: Reentry) -> Rules {
     Rules {
         steps,
         window,
@@ -269,13 +280,13 @@ fn one_event_is_one_step_though_two_are_of_its_name() {
 
 /// Events that are told in an order and at moments of their own.
 #[derive(Clone, Debug)]
-struct History {
+pub(super) struct History {
     /// With how long each is under way, no longer than the lateness.
-    happenings: Vec<(Happening, u64)>,
-    now: u64,
+    pub(super) happenings: Vec<(Happening, u64)>,
+    pub(super) now: u64,
 }
 
-fn any_reentry() -> impl Strategy<Value = Reentry> {
+pub(super) fn any_reentry() -> impl Strategy<Value = Reentry> {
     prop_oneof![
         Just(Reentry::FirstEntry),
         Just(Reentry::LatestEntry),
@@ -283,7 +294,7 @@ fn any_reentry() -> impl Strategy<Value = Reentry> {
     ]
 }
 
-fn any_history() -> impl Strategy<Value = History> {
+pub(super) fn any_history() -> impl Strategy<Value = History> {
     let what = prop_oneof![
         12 => (0_u8..4).prop_map(|step| What::Step(1 << step)),
         2 => (1_u16..16).prop_map(What::Step),

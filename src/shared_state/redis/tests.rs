@@ -1,5 +1,6 @@
 //! Against a real Redis, each test by one of its own.
 
+mod replicas;
 mod server;
 
 use super::Redis;

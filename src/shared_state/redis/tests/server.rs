@@ -6,7 +6,7 @@ use std::{
     env,
     io::{BufRead, BufReader},
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -22,7 +22,7 @@ impl Server {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let program = env::var_os("REDIS_SERVER").map_or("redis-server".into(), PathBuf::from);
+        let program = program();
         let arguments = [
             "--save",
             "",
@@ -57,6 +57,16 @@ impl Server {
 
     pub(super) fn address(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+/// As named, else where `tests/run` puts it, else on the `PATH`.
+fn program() -> PathBuf {
+    let of_run = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/redis-server");
+    match env::var_os("REDIS_SERVER") {
+        Some(named) => named.into(),
+        None if Path::new(of_run).exists() => of_run.into(),
+        None => "redis-server".into(),
     }
 }
 
