@@ -29,6 +29,8 @@ pub(crate) enum Mutation {
     PatientShutdown,
     /// F18: durations are taken from the wall clock.
     WallClockDurations,
+    /// F19: what was not answered is not asked again.
+    UnansweredForgotten,
     /// F22: recording waits for room.
     WaitsForRoom,
     /// F23: a deadline is kept by the timer of the caller's runtime.

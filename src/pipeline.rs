@@ -128,7 +128,11 @@ impl Pipeline {
         restarts: Arc<AtomicU64>,
     ) -> &'static Self {
         let registry = Registry::new(limits, clock.clone());
-        let sharing = Arc::new(Sharing::new(Arc::clone(&settings.shared_state), &registry));
+        let sharing = Arc::new(Sharing::new(
+            Arc::clone(&settings.shared_state),
+            clock.clone(),
+            &registry,
+        ));
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
             funnels: Funnels::new(

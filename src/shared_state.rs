@@ -65,6 +65,9 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
     /// up to date.
     fn answers_at_once(&self) -> bool;
 
+    /// Whether it answers.
+    fn answer(&self) -> Answer<'_, ()>;
+
     /// How many shards a space is in.
     fn shards(&self) -> u16;
 

@@ -236,6 +236,10 @@ impl Funnels {
             // What was told is not whole, so nothing can be settled.
             return answer;
         }
+        if !self.sharing.is_calm() {
+            // Whoever has nothing to tell finds out all the same when it is over.
+            return answer.and(state.answer().await);
+        }
         *settled = now.max(*settled);
         for (follower, followed) in followers.iter_mut().zip(&self.funnels) {
             let tell = |turn| followed.counts.tell(turn);
@@ -315,7 +319,11 @@ mod tests {
     use std::time::SystemTime;
 
     fn in_memory(registry: &Registry) -> Arc<Sharing> {
-        Arc::new(Sharing::new(Arc::new(Memory::default()), registry))
+        Arc::new(Sharing::new(
+            Arc::<Memory>::default(),
+            Clock::system(),
+            registry,
+        ))
     }
 
     /// Funnels in a time of their own.

@@ -3,6 +3,7 @@
 use super::{
     Change, Changes, Found, Id, Left, MOST_DUE, Shard, SharedState, Space, Taken, Told, Unavailable,
 };
+use crate::mutation::{self, Mutation};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What one unit's events come to.
@@ -138,6 +139,9 @@ impl<M: Machine> Follower<M> {
         mut tell: impl FnMut(M::Turn) + Send,
     ) -> Result<(), Unavailable> {
         self.open.resize(state.shards().into(), 0);
+        if mutation::is_on(Mutation::UnansweredForgotten) {
+            self.unanswered = None;
+        }
         self.commit(state, &mut tell).await?;
         let mut answer = Ok(());
         for shard in 0..state.shards() {

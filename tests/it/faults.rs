@@ -20,6 +20,7 @@ mod refusals;
 mod resets;
 mod retry_after;
 mod rig;
+mod shared_state;
 mod soak;
 mod termination;
 

@@ -23,6 +23,7 @@ mod otlp;
 mod page;
 mod programs;
 mod prometheus;
+mod redis;
 mod repository;
 mod signals;
 mod started;

@@ -32,7 +32,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// Failures in a row before a pause.
 const MOST_FAILURES: u32 = 3;
 /// So that what came back is noticed within five seconds.
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where to.
 pub(super) enum Server {

@@ -101,6 +101,12 @@ impl SharedState for Replica {
         false
     }
 
+    fn answer(&self) -> Answer<'_, ()> {
+        let mut ping = redis::pipe();
+        ping.cmd("PING").ignore();
+        Box::pin(async move { self.link.ask(&All::<()>(ping, PhantomData)).await })
+    }
+
     fn shards(&self) -> u16 {
         self.shards
     }

@@ -1,25 +1,33 @@
 //! Against a real Redis, each test by one of its own.
 
+#[path = "../../../tests/it/redis.rs"]
+#[expect(dead_code, reason = "the tests of faults need more of it")]
+mod real;
 mod replicas;
-mod server;
 
 use super::Redis;
 use crate::shared_state::{Id, SharedState, Unavailable};
-use server::Server;
+use siphasher::sip128::SipHasher13;
 use std::sync::Arc;
 
-fn replica(server: &Server) -> Arc<dyn SharedState> {
-    Redis::at(server.address()).open_in(8).unwrap()
+fn replica(server: &real::Redis) -> Arc<dyn SharedState> {
+    Redis::at(server.url()).open_in(8).unwrap()
+}
+
+/// As ids are in a service.
+fn hashed(number: u32) -> Id {
+    let hashed = SipHasher13::new().hash(&number.to_be_bytes());
+    hashed.as_u128().into()
 }
 
 #[tokio::test]
 async fn users_are_counted_once_over_all_replicas_within_the_error_of_their_sketch() {
-    let server = Server::start();
+    let server = real::Redis::start();
     let replicas = [replica(&server), replica(&server), replica(&server)];
     let mut day = 20_000;
     for users in [100_u32, 10_000, 1_000_000] {
         day += 40;
-        let ids: Vec<_> = (0..users).map(|user| server::hashed(user)).collect();
+        let ids: Vec<_> = (0..users).map(|user| hashed(user)).collect();
         for (at, some) in ids.chunks(1_000).enumerate() {
             // Each is told by two of them, on two days.
             for told in [0, 1] {
@@ -39,7 +47,7 @@ async fn users_are_counted_once_over_all_replicas_within_the_error_of_their_sket
 
 #[tokio::test]
 async fn where_nobody_is_there_is_no_answer_and_after_three_failures_a_pause() {
-    let server = Server::start();
+    let server = real::Redis::start();
     let replica = replica(&server);
     let ask = || replica.add("users", 1, &[]);
     ask().await.unwrap();

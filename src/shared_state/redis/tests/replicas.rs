@@ -1,7 +1,7 @@
 //! Whatever replica an event comes to, and however late within the lateness: the numbers are those of
 //! one process, and those that the definitions say.
 
-use super::{replica, server::Server};
+use super::{real, replica};
 use crate::shared_state::{
     Attempts, Follower, Happening, Id, Memory, Rules, SharedState, Space, Taken,
     reference::{Counts, History, LATENESS, any_history, any_reentry, by_the_book, rules},
@@ -89,7 +89,7 @@ impl Together {
 
 #[test]
 fn three_replicas_one_and_a_memory_come_to_what_the_definitions_say() {
-    let server = Server::start();
+    let server = real::Redis::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let replicas = [replica(&server), replica(&server), replica(&server)];
     let alone = [replica(&server)];

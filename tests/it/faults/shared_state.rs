@@ -1,0 +1,264 @@
+//! F19: the state that replicas share is away, silent, slow, or somebody else's. Nobody who records
+//! waits for it, and when it is back nothing was counted twice.
+
+mod wire;
+
+use super::{PATIENCE, at_once};
+use crate::redis::Redis;
+use axum::{Router, body::Body, routing::get};
+use http::Request;
+use orderscope::{Telemetry, context, events::Funnel, shared_state, track_event};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+use tower::ServiceExt as _;
+use wire::{Way, Wire};
+
+const USERS: u64 = 200;
+/// Of an outage.
+const LENGTH: Duration = Duration::from_secs(4);
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Down,
+    Stopped,
+    Slow,
+    AnswersLost,
+    WrongType,
+    Flooded,
+}
+
+impl Fault {
+    /// `orderscope.shared_state.degraded{reason}` while it lasts.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Down | Self::AnswersLost => "unreachable",
+            Self::Stopped | Self::Slow => "timeout",
+            Self::WrongType => "wrong_type",
+            Self::Flooded => "reply_too_large",
+        }
+    }
+
+    fn begin(self, redis: &Redis, wires: &[Wire]) {
+        let way = match self {
+            Self::Down => Way::Closed,
+            Self::Slow => Way::Slow(Duration::from_secs(1)),
+            Self::AnswersLost => Way::Cut,
+            Self::Flooded => Way::Flood,
+            Self::Stopped => return redis.hold(),
+            Self::WrongType => {
+                let keys = redis.say(&["KEYS", "orderscope:{funnel:*:units"]);
+                assert!(
+                    keys.starts_with("*0"),
+                    "what was there was done with: {keys}"
+                );
+                for shard in 0..64 {
+                    redis.say(&["SET", &units_of(redis, shard), "something else"]);
+                }
+                return;
+            }
+        };
+        wires.iter().for_each(|wire| wire.make(way));
+    }
+
+    fn end(self, redis: &Redis, wires: &[Wire]) {
+        match self {
+            Self::Stopped => redis.go_on(),
+            Self::WrongType => {
+                for shard in 0..64 {
+                    redis.say(&["DEL", &units_of(redis, shard)]);
+                }
+            }
+            _ => wires.iter().for_each(|wire| wire.make(Way::Open)),
+        }
+    }
+}
+
+/// The key of a shard's units, by its other keys.
+fn units_of(redis: &Redis, shard: u16) -> String {
+    let keys = redis.say(&["KEYS", &format!("orderscope:*:{shard}}}:meta")]);
+    let key = keys
+        .lines()
+        .find(|line| line.starts_with("orderscope"))
+        .unwrap_or_else(|| {
+            panic!("shard {shard} was never asked for: {keys}");
+        });
+    key.replace(":meta", ":units")
+}
+
+/// One process of a service, as far as its state goes.
+struct Replica {
+    telemetry: Telemetry,
+    app: Router,
+}
+
+impl Replica {
+    fn new(wire: &Wire) -> Self {
+        let checkout = Funnel::new("checkout")
+            .step("begun")
+            .step("ended")
+            .lateness(Duration::ZERO);
+        let telemetry = Telemetry::builder("orders")
+            .own_events(["begun", "ended"])
+            .funnel(checkout)
+            .shared_state(shared_state::Redis::at(format!("redis://{}", wire.address)))
+            .build()
+            .unwrap();
+        let begun = async |user: axum::extract::Path<String>| {
+            context::identify_user(&*user.0);
+            track_event!("begun");
+        };
+        let ended = async |user: axum::extract::Path<String>| {
+            context::identify_user(&*user.0);
+            track_event!("ended");
+        };
+        let app = Router::new()
+            .route("/begun/{user}", get(begun))
+            .route("/ended/{user}", get(ended))
+            .layer(telemetry.http_layer());
+        Self { telemetry, app }
+    }
+
+    fn converted(&self) -> u64 {
+        self.telemetry.snapshot().funnels()[0].converted
+    }
+
+    fn refused(&self, reason: &str) -> u64 {
+        let refused = "orderscope.funnel.steps.refused";
+        self.telemetry
+            .snapshot()
+            .counter(refused, &[("reason", reason)])
+    }
+
+    fn degraded(&self, reason: &str) -> f64 {
+        let degraded = "orderscope.shared_state.degraded";
+        self.telemetry
+            .snapshot()
+            .gauge(degraded, &[("reason", reason)])
+    }
+}
+
+/// Each user begins at one replica and ends at the other. How long the slowest request took.
+fn checkouts(replicas: &[Replica], users: std::ops::Range<u64>) -> Duration {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut slowest = Duration::ZERO;
+    for step in ["begun", "ended"] {
+        for user in users.clone() {
+            let at = (user as usize + usize::from(step == "ended")) % replicas.len();
+            let request = Request::get(format!("/{step}/u-{user}")).body(Body::empty());
+            let began = Instant::now();
+            let answer = runtime.block_on(replicas[at].app.clone().oneshot(request.unwrap()));
+            slowest = slowest.max(began.elapsed());
+            assert!(answer.unwrap().status().is_success());
+        }
+        // Two steps at one moment are in the order of the funnel, whoever's clock is read.
+        thread::sleep(Duration::from_millis(5));
+    }
+    slowest
+}
+
+#[track_caller]
+fn until(what: &str, within: Duration, is_so: impl Fn() -> bool) -> Duration {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(
+            began.elapsed() < within,
+            "F19: not {what} within {within:?}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    began.elapsed()
+}
+
+fn survives(fault: Fault) {
+    let redis = Redis::start();
+    let wires = [Wire::to(redis.address), Wire::to(redis.address)];
+    let replicas = wires.each_ref().map(Replica::new);
+    let converted = || replicas.iter().map(Replica::converted).sum::<u64>();
+    let refused = |reason| replicas.iter().map(|r| r.refused(reason)).sum::<u64>();
+
+    checkouts(&replicas, 0..USERS);
+    until(&format!("{fault:?}: converted"), PATIENCE, || {
+        converted() == USERS
+    });
+
+    fault.begin(&redis, &wires);
+    let connections = wires.each_ref().map(Wire::connections);
+    let slowest = checkouts(&replicas, USERS..2 * USERS);
+    assert!(
+        slowest < Duration::from_millis(250),
+        "F19: {fault:?}: a request took {slowest:?}"
+    );
+    until(&format!("{fault:?}: degraded"), LENGTH, || {
+        replicas
+            .iter()
+            .any(|replica| replica.degraded(fault.reason()) == 1.0)
+    });
+    thread::sleep(LENGTH);
+    for (wire, before) in wires.iter().zip(connections) {
+        let tried = wire.connections() - before;
+        // Three, then one after each pause.
+        assert!(
+            tried <= 12,
+            "F19: {fault:?}: {tried} connections in {LENGTH:?}"
+        );
+        assert_eq!(
+            wire.most_unanswered(),
+            1,
+            "F19: {fault:?}: commands in flight"
+        );
+        assert!(
+            wire.most_flooded() < 24 << 20,
+            "F19: {} taken",
+            wire.most_flooded()
+        );
+    }
+    fault.end(&redis, &wires);
+
+    checkouts(&replicas, 2 * USERS..3 * USERS);
+    let all = match fault {
+        // What came meanwhile had no place, and was counted.
+        Fault::WrongType => 2 * USERS,
+        _ => 3 * USERS,
+    };
+    let took = until(&format!("{fault:?}: converted again"), PATIENCE, || {
+        converted() >= all
+    });
+    println!("{fault:?}: the slowest request {slowest:?}, converged after {took:?}");
+    assert!(
+        took <= Duration::from_secs(5),
+        "F19: {fault:?}: converged after {took:?}"
+    );
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(converted(), all, "F19: {fault:?}: counted once");
+    let lost = if all == 2 * USERS { 2 * USERS } else { 0 };
+    assert_eq!(refused("unavailable"), lost, "F19: {fault:?}");
+    assert_eq!(
+        (refused("late"), refused("queue_full")),
+        (0, 0),
+        "F19: {fault:?}"
+    );
+    for replica in &replicas {
+        assert_eq!(
+            replica.degraded(fault.reason()),
+            0.0,
+            "F19: {fault:?}: it is over"
+        );
+    }
+}
+
+#[test]
+fn a_shared_state_that_fails_costs_requests_nothing_and_is_counted_once_when_it_is_back() {
+    let all = [
+        Fault::Down,
+        Fault::Stopped,
+        Fault::Slow,
+        Fault::AnswersLost,
+        Fault::WrongType,
+        Fault::Flooded,
+    ];
+    at_once(all, survives);
+}
