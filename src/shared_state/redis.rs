@@ -17,6 +17,7 @@ use trust::Trust;
 
 const SETTING: &str = "the address of the shared state";
 const ACCEPTED: &str = "`redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS";
+const SECURE: &str = "rediss://";
 const SHARDS: u16 = 64;
 
 /// A Redis, 6.2 or later, that the replicas of a service share, so that funnels, sessions and active
@@ -99,25 +100,23 @@ impl Redis {
     }
 
     fn open_in(&self, shards: u16) -> Result<Arc<dyn SharedState>, Error> {
-        let addresses = self.addresses.iter().map(|address| info(address));
-        let mut infos = addresses.collect::<Result<Vec<_>, _>>()?;
-        let is_secure =
-            |info: &ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        let refused = |accepted| Error::configuration(SETTING, self.shown(), accepted);
+        let is_secure = |address: &String| address.starts_with(SECURE);
+        let infos = self.addresses.iter().map(|address| info(address));
+        let mut infos = infos.collect::<Result<Vec<_>, _>>()?;
         let server = if self.is_cluster {
-            if infos.is_empty() || infos.iter().any(is_secure) {
-                let accepted = "one node of the cluster or more, each as `redis://host:port`";
-                let value = self.shown();
-                return Err(Error::configuration(SETTING, value, accepted));
+            if infos.is_empty() || self.addresses.iter().any(is_secure) {
+                return Err(refused(
+                    "one node of the cluster or more, each as `redis://host:port`",
+                ));
             }
-            let client = ClusterClient::new(infos);
-            let client =
-                client.map_err(|_| Error::configuration(SETTING, self.shown(), ACCEPTED))?;
+            let client = ClusterClient::new(infos).map_err(|_| refused(ACCEPTED))?;
             Server::Cluster(Box::new(client))
         } else {
-            let info = infos.remove(0);
-            let trust = is_secure(&info).then(|| Trust::new(self.certificate.as_deref()));
+            let is_secure = self.addresses.iter().any(is_secure);
+            let trust = is_secure.then(|| Trust::new(self.certificate.as_deref()));
             Server::One {
-                info: Box::new(info),
+                info: Box::new(infos.remove(0)),
                 trust: trust.transpose()?,
             }
         };
@@ -137,9 +136,14 @@ impl Redis {
 
 fn info(address: &str) -> Result<ConnectionInfo, Error> {
     let refused = || Error::configuration(SETTING, shown(address), ACCEPTED);
-    let info = address.into_connection_info().map_err(|_| refused())?;
+    // TLS is ours: what its client reads is bounded too.
+    let plain = match address.strip_prefix(SECURE) {
+        Some(rest) => format!("redis://{rest}"),
+        None => address.to_owned(),
+    };
+    let info = plain.into_connection_info().map_err(|_| refused())?;
     match info.addr() {
-        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => Ok(info),
+        ConnectionAddr::Tcp(..) => Ok(info),
         _ => Err(refused()),
     }
 }

@@ -17,10 +17,11 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(|_| Vec::new())
     }
 
-    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+    /// With what else it is told, by its port.
+    pub(crate) fn start_with(arguments: impl FnOnce(u16) -> Vec<String>) -> Self {
         // Free a moment ago, and not given out again soon.
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
@@ -29,7 +30,7 @@ impl Redis {
         let started = Command::new(&program)
             .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
             .args(["--port", &address.port().to_string()])
-            .args(arguments)
+            .args(arguments(address.port()))
             .current_dir(env::temp_dir())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

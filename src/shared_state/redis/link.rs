@@ -176,9 +176,7 @@ impl Link {
             }
         };
         let (host, port) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                (host.as_str(), *port)
-            }
+            ConnectionAddr::Tcp(host, port) => (host.as_str(), *port),
             // Not taken by the settings.
             _ => return Err(Unavailable::Unreachable),
         };

@@ -1,5 +1,6 @@
 //! Against a real Redis, each test by one of its own.
 
+mod clusters;
 #[path = "../../../tests/it/redis.rs"]
 #[expect(dead_code, reason = "the tests of faults need more of it")]
 mod real;
@@ -43,6 +44,64 @@ async fn users_are_counted_once_over_all_replicas_within_the_error_of_their_sket
         );
         assert_eq!(replicas[0].count("users", day + 7, 7).await.unwrap(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_server_is_reached_through_tls_by_whom_it_is_signed_and_by_nobody_else() {
+    let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (ours, others) = (made("localhost"), made("localhost"));
+    let folder = std::env::temp_dir();
+    let server = real::Redis::start_with(|port| {
+        let file = |what: &str, pem: String| {
+            let path = folder.join(format!("orderscope-redis-{port}.{what}"));
+            std::fs::write(&path, pem).unwrap();
+            path.to_string_lossy().into_owned()
+        };
+        let certificate = file("crt", ours.cert.pem());
+        let key = file("key", ours.signing_key.serialize_pem());
+        let [none, port] = ["0".to_owned(), port.to_string()];
+        let with = |name: &str, value: &str| [format!("--{name}"), value.to_owned()];
+        [
+            with("port", &none),
+            with("tls-port", &port),
+            with("tls-cert-file", &certificate),
+            with("tls-key-file", &key),
+            with("tls-ca-cert-file", &certificate),
+            with("tls-auth-clients", "no"),
+        ]
+        .concat()
+    });
+    let address = format!("rediss://localhost:{}", server.address.port());
+    let trusting = |pem: String| Redis::at(&address).certificate(pem).open().unwrap();
+    trusting(ours.cert.pem()).answer().await.unwrap();
+    let stranger = trusting(others.cert.pem()).answer().await;
+    assert_eq!(stranger, Err(Unavailable::Refused));
+    let in_plain = replica(&server).answer().await;
+    assert!(in_plain.is_err(), "{in_plain:?}");
+}
+
+#[test]
+fn what_is_no_address_is_refused_without_its_password() {
+    for (redis, shown) in [
+        (Redis::at("localhost:6379"), "localhost:6379"),
+        (Redis::at("http://u:pass@host"), "http://***@host"),
+        (Redis::at("unix:///run/redis"), "unix:///run/redis"),
+        (Redis::cluster(Vec::<String>::new()), ""),
+        (
+            Redis::cluster(["rediss://u:pass@host"]),
+            "rediss://***@host",
+        ),
+    ] {
+        let error = redis.open().unwrap_err().to_string();
+        assert!(error.contains(&format!("{shown:?}")), "{error}");
+        assert!(
+            !error.contains("pass@") && error.contains("redis://"),
+            "{error}"
+        );
+    }
+    let certificate = Redis::at("rediss://host").certificate("no PEM").open();
+    let error = certificate.unwrap_err().to_string();
+    assert!(error.contains("certificates in PEM"), "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Whatever replica an event comes to, and however late within the lateness: the numbers are those of
 //! one process, and those that the definitions say.
 
-use super::{real, replica};
+use super::{clusters::Cluster, real, replica};
 use crate::shared_state::{
     Attempts, Follower, Happening, Id, Memory, Rules, SharedState, Space, Taken,
     reference::{Counts, History, LATENESS, any_history, any_reentry, by_the_book, rules},
@@ -112,6 +112,21 @@ fn three_replicas_one_and_a_memory_come_to_what_the_definitions_say() {
         prop_assert_eq!(&in_memory, &book);
         prop_assert_eq!(&by_one, &book);
         prop_assert_eq!(&by_three, &book);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn replicas_of_a_cluster_come_to_the_same() {
+    let cluster = Cluster::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(2));
+    let outcome = runner.run(&together(), |together| {
+        let name = format!("of {:?}", together.hops);
+        let replicas = [cluster.replica(), cluster.replica()];
+        let counted = runtime.block_on(together.by(&name, &replicas));
+        prop_assert_eq!(counted, together.by_the_book());
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
