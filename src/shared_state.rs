@@ -16,6 +16,7 @@
 
 mod attempts;
 mod follower;
+mod limits;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -24,6 +25,11 @@ mod reference;
 
 pub(crate) use attempts::{Attempts, Happening, Outcome, Rules, Turn, What};
 pub(crate) use follower::{Follower, Machine};
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "the layer that limits rates asks")
+)]
+pub(crate) use limits::{Decision, Limit};
 pub(crate) use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
@@ -86,6 +92,14 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
     /// How many different ids were added on the last so many days until `day`, with a standard error
     /// of 0.81 %.
     fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64>;
+
+    /// Whether something may be done once more. The one question that a request waits for, at most
+    /// [`PATIENCE`]: without an answer, whoever asks does what was declared for that.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the layer that limits rates asks")
+    )]
+    fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision>;
 }
 
 /// Why there is no answer.
@@ -201,5 +215,8 @@ const NOTHING: &[u8] = &[0];
 const MOST_BYTES: usize = 32 * 1_024;
 /// Units that are looked at together.
 const MOST_DUE: usize = 64;
+/// How long a request may wait for a decision.
+#[cfg(feature = "redis")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
 /// Days for which a sketch is kept.
 const KEPT_DAYS: u32 = 29;

@@ -3,6 +3,7 @@
 use super::{
     Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, NOTHING, Shard,
     SharedState, Taken, Told, Unavailable,
+    limits::{Decision, Limit, Limits},
 };
 use crate::fork::Lock;
 use hyperloglockless::HyperLogLog;
@@ -12,6 +13,7 @@ use std::{
     fmt,
     future::ready,
     hash::BuildHasherDefault,
+    sync::Arc,
 };
 
 /// 16,384 registers: a standard error of 0.81 %, as Redis has it.
@@ -24,6 +26,7 @@ type Sketch = HyperLogLog<BuildHasherDefault<FxHasher>>;
 pub(crate) struct Memory {
     spaces: Lock<FxHashMap<Box<str>, Units>>,
     sketches: Lock<FxHashMap<Box<str>, BTreeMap<u32, Sketch>>>,
+    limits: Lock<FxHashMap<Box<str>, Arc<Limits>>>,
 }
 
 /// What is held tells of persons.
@@ -205,6 +208,12 @@ impl SharedState for Memory {
             all.raw_count().round() as u64
         });
         Box::pin(ready(counted.ok_or(Unavailable::Unreachable)))
+    }
+
+    fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
+        let limits = self.limits.hold().ok_or(Unavailable::Unreachable);
+        let limits = limits.map(|mut all| Arc::clone(all.entry(of.into()).or_default()));
+        Box::pin(ready(limits.and_then(|all| all.decide(&limit, key, now))))
     }
 }
 

@@ -26,8 +26,6 @@ use tokio::{
     time::{self, Instant},
 };
 
-/// What one question may take, with all of its ways: nobody waits for it but the worker.
-const WITHIN: Duration = Duration::from_millis(500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// Failures in a row before a pause.
 const MOST_FAILURES: u32 = 3;
@@ -56,7 +54,9 @@ impl fmt::Debug for Server {
 
 #[derive(Debug)]
 pub(super) struct Link {
-    server: Server,
+    server: Arc<Server>,
+    /// What one question may take, its way there and back included.
+    within: Duration,
     linked: Mutex<Linked>,
 }
 
@@ -102,9 +102,10 @@ pub(super) trait Question: Send + Sync {
 }
 
 impl Link {
-    pub(super) fn new(server: Server) -> Self {
+    pub(super) fn new(server: Arc<Server>, within: Duration) -> Self {
         Self {
             server,
+            within,
             linked: Mutex::default(),
         }
     }
@@ -158,7 +159,7 @@ impl Link {
                 Connection::Cluster(cluster) => question.ask(cluster).await,
             }
         };
-        match time::timeout(WITHIN, asking).await {
+        match time::timeout(self.within, asking).await {
             Ok(Ok(answer)) => Ok((answer, connection)),
             Ok(Err(_)) if connection.is_over() => Err((Unavailable::TooLarge, None)),
             Ok(Err(error)) => Err((why(&error), Some(connection))),
@@ -168,7 +169,7 @@ impl Link {
 
     async fn connect(&self) -> Result<Connection, Unavailable> {
         let unreachable = |_| Unavailable::Unreachable;
-        let (info, trust) = match &self.server {
+        let (info, trust) = match &*self.server {
             Server::One { info, trust } => (info, trust),
             Server::Cluster(client) => {
                 let connection = client.get_async_connection().await;

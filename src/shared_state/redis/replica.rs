@@ -2,19 +2,23 @@
 
 use super::link::{Link, Question, Server};
 use crate::shared_state::{
-    Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, Shard, SharedState,
-    Taken, Told, Unavailable,
+    Answer, Changes, Decision, Done, Due, Found, Id, KEPT_DAYS, Limit, MOST_BYTES, MOST_DUE,
+    PATIENCE, Shard, SharedState, Taken, Told, Unavailable,
 };
 use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// How long a replica looks after a shard when it says nothing any more.
 const LEASE: Duration = Duration::from_secs(5);
+/// What one question may take, with all of its ways: nobody waits for it but the worker.
+const WITHIN: Duration = Duration::from_millis(500);
 const A_DAY: u64 = 24 * 3_600;
 
 pub(super) struct Replica {
     link: Link,
+    /// Of its own, since a request waits for it.
+    link_of_limits: Link,
     prefix: Box<str>,
     shards: u16,
     /// Among all that ever were.
@@ -22,6 +26,7 @@ pub(super) struct Replica {
     append: Script,
     due: Script,
     commit: Script,
+    decide: Script,
 }
 
 impl fmt::Debug for Replica {
@@ -41,14 +46,17 @@ impl Keys {
 
 impl Replica {
     pub(super) fn new(server: Server, prefix: Box<str>, shards: u16) -> Self {
+        let server = Arc::new(server);
         Self {
-            link: Link::new(server),
+            link: Link::new(Arc::clone(&server), WITHIN),
+            link_of_limits: Link::new(server, PATIENCE),
             prefix,
             shards,
             me: Uuid::new_v4().to_string(),
             append: Script::new(include_str!("append.lua")),
             due: Script::new(include_str!("due.lua")),
             commit: Script::new(include_str!("commit.lua")),
+            decide: Script::new(include_str!("decide.lua")),
         }
     }
 
@@ -205,8 +213,23 @@ impl SharedState for Replica {
             count.arg(self.sketch(of, day));
         }
         Box::pin(async move {
-            let (count,) = self.link.ask(&All::<(u64,)>(count, PhantomData)).await?;
+            let (count,): (u64,) = self.link.ask(&All::<(u64,)>(count, PhantomData)).await?;
             Ok(count)
+        })
+    }
+
+    fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
+        let name = format!("{}:{{{of}:{:032x}}}", self.prefix, key.as_u128());
+        let mut run = self.decide.key(name);
+        run.arg(now).arg(limit.of_one()).arg(limit.most);
+        Box::pin(async move {
+            let rest = self.link_of_limits.ask(&Run::<i64>::of(run)).await?;
+            Ok(match u32::try_from(rest) {
+                Ok(left) => Decision::Allowed { left },
+                Err(_) => Decision::Refused {
+                    after: rest.unsigned_abs(),
+                },
+            })
         })
     }
 }

@@ -7,7 +7,7 @@ mod real;
 mod replicas;
 
 use super::Redis;
-use crate::shared_state::{Id, SharedState, Unavailable};
+use crate::shared_state::{Id, Limit, Memory, SharedState, Unavailable};
 use siphasher::sip128::SipHasher13;
 use std::sync::Arc;
 
@@ -102,6 +102,33 @@ fn what_is_no_address_is_refused_without_its_password() {
     let certificate = Redis::at("rediss://host").certificate("no PEM").open();
     let error = certificate.unwrap_err().to_string();
     assert!(error.contains("certificates in PEM"), "{error}");
+}
+
+#[tokio::test]
+async fn limits_are_kept_over_all_replicas_as_by_one_memory() {
+    let server = real::Redis::start();
+    let replicas = [replica(&server), replica(&server), replica(&server)];
+    let memory = Memory::default();
+    let limit = Limit {
+        most: 5,
+        period: 1_000_000,
+    };
+    let mut now = 1_700_000_000_000_000;
+    for asked in 0..2_000_u64 {
+        now += u64::from(hashed(asked as u32).as_bytes()[0]) * 1_000;
+        let key = Id::from(u128::from(asked % 3));
+        let by = &replicas[asked as usize % 7 % 3];
+        let decided = by.decide("login", limit, key, now).await.unwrap();
+        let in_memory = memory.decide("login", limit, key, now).await.unwrap();
+        assert_eq!(decided, in_memory, "the {asked}th");
+    }
+    let silent = replica(&server);
+    server.hold();
+    let began = tokio::time::Instant::now();
+    let decided = silent.decide("login", limit, Id::from(1), now).await;
+    assert_eq!(decided, Err(Unavailable::Timeout));
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_millis(400), "{took:?}");
 }
 
 #[tokio::test]
