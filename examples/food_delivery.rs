@@ -23,6 +23,8 @@
 mod accounts;
 #[path = "food_delivery/arguments.rs"]
 mod arguments;
+#[path = "food_delivery/audience.rs"]
+mod audience;
 #[path = "food_delivery/backend.rs"]
 mod backend;
 #[path = "food_delivery/carts.rs"]
@@ -121,8 +123,7 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
 
     let backend = Backend::chosen();
     let [basket, checkout] = funnels::declared();
-    let telemetry = backend
-        .take_from(Telemetry::builder("food-delivery"))
+    let telemetry = audience::declare(backend.take_from(Telemetry::builder("food-delivery")))
         .funnel(basket)
         .funnel(checkout)
         .transaction(

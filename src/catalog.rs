@@ -1,10 +1,12 @@
 //! All that is declared, in one place: from here come the Prometheus name, the OTLP name, and
 //! later the alert rule, the dashboard's panel and the live page.
 
+pub(crate) mod active_users;
 pub(crate) mod declared;
 pub mod delivery;
 pub mod errors;
 pub mod events;
+pub(crate) mod feature;
 pub(crate) mod funnel;
 pub mod http;
 pub mod logs;
@@ -36,6 +38,10 @@ pub const ALL: &[&Descriptor] = &[
     &events::EVENTS,
     &events::EVENTS_REFUSED,
     &events::TRANSACTIONS,
+    &events::USERS_ACTIVE,
+    &events::USERS_REFUSED,
+    &events::FEATURE_USES,
+    &events::FEATURE_USERS,
     &events::FUNNEL_OPENED,
     &events::FUNNEL_OPEN,
     &events::FUNNEL_REACHED,

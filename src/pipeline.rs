@@ -6,9 +6,11 @@ mod funnels;
 mod ledger;
 mod sampler;
 mod sharing;
+mod subject;
 mod tap;
 mod transactions;
 mod user_ids;
+mod users;
 
 pub(crate) use error_groups::{ErrorGroups, Told, Whom};
 pub(crate) use funnels::Funnels;
@@ -18,6 +20,7 @@ pub(crate) use sharing::Sharing;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use transactions::Transactions;
 pub(crate) use user_ids::UserIds;
+pub(crate) use users::Users;
 
 use crate::{
     catalog::{self, declared::Declared},
@@ -50,6 +53,7 @@ pub(crate) struct Pipeline {
     pub(crate) sharing: Arc<Sharing>,
     pub(crate) funnels: Funnels,
     pub(crate) transactions: Transactions,
+    pub(crate) users: Users,
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     /// Told of lines of log that carry an error.
@@ -141,6 +145,12 @@ impl Pipeline {
                 &registry,
                 Arc::clone(&sharing),
             ),
+            users: Users::new(
+                &settings.declared,
+                clock.clone(),
+                &registry,
+                Arc::clone(&sharing),
+            ),
             sharing,
             transactions: Transactions::new(&settings.declared.transactions, &registry),
             registry,
@@ -155,6 +165,7 @@ impl Pipeline {
         pipeline.observe_itself(restarts);
         pipeline.error_groups.observe(&pipeline.registry);
         pipeline.funnels.observe(&pipeline.registry);
+        pipeline.users.observe(&pipeline.registry);
         pipeline
     }
 

@@ -66,6 +66,10 @@ pub(crate) const TARGET: &str = "target";
 pub(crate) const FUNNEL_NAME: &str = "funnel.name";
 /// A step of a funnel, by the name of its event.
 pub(crate) const FUNNEL_STEP: &str = "funnel.step";
+/// A feature, by the name that it is declared with.
+pub(crate) const FEATURE_NAME: &str = "feature.name";
+/// The days that users are counted over: `day`, `week`, `month`.
+pub(crate) const PERIOD: &str = "period";
 /// Whether a number is one process's or everybody's.
 pub(crate) const SCOPE: &str = "scope";
 /// A kind of transaction, by the name that it is declared with.

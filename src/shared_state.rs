@@ -25,10 +25,6 @@ mod reference;
 
 pub(crate) use attempts::{Attempts, Happening, Outcome, Rules, Turn, What};
 pub(crate) use follower::{Follower, Machine};
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "the layer that limits rates asks")
-)]
 pub(crate) use limits::{Decision, Limit};
 pub(crate) use memory::Memory;
 #[cfg(feature = "redis")]

@@ -3,10 +3,12 @@
 mod error_group;
 mod funnel;
 mod transaction;
+mod users;
 
 pub use error_group::ErrorGroup;
 pub use funnel::{Funnel, FunnelStep};
 pub use transaction::Transaction;
+pub use users::{Feature, Period, Users};
 
 use crate::metrics::{Exemplar, HistogramReading, Instrument, Kind, Registry, Storage, Unit};
 
@@ -74,6 +76,17 @@ impl Snapshot {
     /// How the transactions ended that were declared, in the order of their names.
     pub fn transactions(&self) -> Vec<Transaction> {
         Transaction::all_of(self)
+    }
+
+    /// Who was active, where that is [declared](crate::telemetry::Builder::active_users). `None` also
+    /// while a shared state does not answer: then nobody knows.
+    pub fn active_users(&self) -> Option<Users> {
+        Users::active(self)
+    }
+
+    /// What became of the features that were declared, in the order of their names.
+    pub fn features(&self) -> Vec<Feature> {
+        Feature::all_of(self)
     }
 
     /// Every instrument, in the order of their Prometheus names.

@@ -15,7 +15,12 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::{
-    backend::Received, funnels::Funnels, ledger::Ledger, problems::Problems, tallies::Tallies,
+    audience::{Active, Features},
+    backend::Received,
+    funnels::Funnels,
+    ledger::Ledger,
+    problems::Problems,
+    tallies::Tallies,
 };
 
 /// Of the platform, and of the payment provider that it calls.
@@ -38,6 +43,8 @@ pub(crate) struct Summary {
     tallies: Tallies,
     error_groups: Problems,
     funnels: Funnels,
+    active_users: Active,
+    features: Features,
     transactions: BTreeMap<String, Ended>,
     ledger: Ledger,
     /// What arrived in the backend in memory, if it was that one.
@@ -91,6 +98,8 @@ impl Summary {
             tallies: Tallies::of(snapshot),
             error_groups: Problems::of(snapshot),
             funnels: Funnels::of(snapshot),
+            active_users: Active::of(snapshot),
+            features: Features::of(snapshot),
             transactions: transactions(snapshot),
             ledger: Ledger::of(ledger),
             received,
@@ -222,6 +231,7 @@ impl Display for Summary {
                 "transaction {name}: {succeeded} succeeded, {failed} failed"
             )?;
         }
+        write!(f, "{}{}", self.active_users, self.features)?;
         writeln!(f, "telemetry\n{}", self.ledger)?;
 
         write!(f, "{}", self.requests)

@@ -6,6 +6,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+/// What nobody can set: a number that is none, of a payload of our own.
+const WITHHELD: u64 = 0x7ff8_0000_0000_0b5c;
+
 /// The last value that was set, in floating point.
 #[derive(Debug)]
 pub(crate) struct Gauge {
@@ -46,6 +49,16 @@ impl Gauge {
         }
     }
 
+    /// Leaves the series out of every reading until the next value: there is none to be had, and the
+    /// last one would be taken for today's.
+    pub(crate) fn withhold(&self) {
+        self.bits.store(WITHHELD, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.bits.load(Ordering::Relaxed) == WITHHELD
+    }
+
     pub(crate) fn read(&self) -> f64 {
         f64::from_bits(self.bits.load(Ordering::Relaxed))
     }
@@ -54,6 +67,17 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_withheld_is_so_until_the_next_value() {
+        let gauge = Gauge::new(Arc::default());
+        gauge.withhold();
+        assert!(gauge.is_withheld());
+        gauge.set(f64::NAN);
+        assert!(gauge.is_withheld());
+        gauge.set(7.0);
+        assert_eq!((gauge.is_withheld(), gauge.read()), (false, 7.0));
+    }
 
     #[test]
     fn what_is_no_number_is_refused_and_counted() {

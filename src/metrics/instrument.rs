@@ -34,6 +34,12 @@ pub(crate) enum Storage {
     Histogram(Arc<Histogram>),
 }
 
+impl Storage {
+    fn is_withheld(&self) -> bool {
+        matches!(self, Self::Gauge(gauge) if gauge.is_withheld())
+    }
+}
+
 /// One attribute set of one instrument.
 #[derive(Debug)]
 pub(crate) struct Series {
@@ -181,7 +187,8 @@ impl Instrument {
     pub(crate) fn all_series(&self, into: &mut Vec<Arc<Series>>) {
         into.clear();
         if let Some(table) = self.table.hold() {
-            into.extend(table.in_order.iter().cloned());
+            let is_told = |series: &&Arc<Series>| !series.storage.is_withheld();
+            into.extend(table.in_order.iter().filter(is_told).cloned());
         }
         into.extend(self.overflow.get().cloned());
     }

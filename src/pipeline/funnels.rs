@@ -6,13 +6,12 @@
 //! ```
 
 mod counts;
-mod subject;
 
-use super::Sharing;
+use super::{Sharing, subject};
 use crate::{
     catalog::funnel::{Funnel, Subject},
     clock::{Anchor, Clock},
-    fork::{Lock, Process},
+    fork::Lock,
     metrics::Registry,
     records::Fields,
     shared_state::{Attempts, Follower, Happening, Id, Rules, Space, Unavailable, What},
@@ -21,19 +20,11 @@ use counts::{Counts, Families, Refusal};
 use rustc_hash::FxHashMap;
 use std::{
     mem,
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
-    thread,
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
 
-/// Microseconds that a step may take from a look at the clock to the hand-off, on a busy machine.
-const ON_THE_WAY: u64 = 100_000;
-/// As [`ON_THE_WAY`], where steps of one unit come through several processes: each hands over what
-/// waits every quarter of a second, and clocks differ.
-const ON_THE_WAY_TO_OTHERS: u64 = 2_000_000;
 /// Microseconds for which a unit is kept after its last event would have been due.
 const KEPT: u64 = 24 * 3_600 * 1_000_000;
 /// Steps that wait to be counted.
@@ -48,7 +39,6 @@ pub(crate) struct Funnels {
     funnels: Box<[Followed]>,
     waiting: Lock<Vec<Told>>,
     counting: Mutex<Counting>,
-    process: Process,
     sharing: Arc<Sharing>,
     clock: Clock,
     began: Anchor,
@@ -140,7 +130,6 @@ impl Funnels {
                 swapped: Vec::new(),
                 settled: 0,
             }),
-            process: Process::current(),
             sharing,
             began: clock.anchor(),
             clock,
@@ -171,38 +160,23 @@ impl Funnels {
 
     /// Counts what waits, and what has come to its end a moment ago.
     pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
-        let on_the_way = match self.sharing.state().answers_at_once() {
-            true => ON_THE_WAY,
-            false => ON_THE_WAY_TO_OTHERS,
-        };
         // Read before what waits is taken: what is told later happened later, but for the moment
         // between a look at the clock and the hand-off.
         let now = self.micros(self.clock.now());
+        let on_the_way = self.sharing.on_the_way();
         self.settle_until(now.saturating_sub(on_the_way)).await
     }
 
     /// As [`settle`](Self::settle), where every answer is there at once.
     fn settle_at_once(&self) {
-        self.at_once(self.settle());
+        self.sharing.at_once(self.settle());
     }
 
     /// As [`settle`](Self::settle), until now: for the end, when nobody tells anything any more.
     pub(crate) fn settle_all(&self) {
         if self.sharing.state().answers_at_once() {
-            self.at_once(self.settle_until(self.micros(self.clock.now())));
-        }
-    }
-
-    fn at_once(&self, settling: impl Future<Output = Result<(), Unavailable>>) {
-        // In a child, somebody who is not there may be at it for ever.
-        if self.process.is_forked() {
-            return;
-        }
-        let mut settling = pin!(settling);
-        let mut nobody = Context::from_waker(Waker::noop());
-        // Pending: another thread is at it.
-        while let Poll::Pending = settling.as_mut().poll(&mut nobody) {
-            thread::yield_now();
+            let now = self.micros(self.clock.now());
+            self.sharing.at_once(self.settle_until(now));
         }
     }
 

@@ -3,18 +3,26 @@
 use crate::{
     catalog::telemetry::SHARED_STATE_DEGRADED,
     clock::Clock,
-    fork::Lock,
+    fork::{Lock, Process},
     metrics::{Gauge, Registry},
     semconv,
     shared_state::{SharedState, Unavailable},
 };
 use std::{
+    pin::pin,
     sync::Arc,
+    task::{Context, Waker},
+    thread,
     time::{Duration, Instant},
 };
 
 /// How long after an outage nothing is settled, so that what waited in other replicas comes first.
 const CALM: Duration = Duration::from_secs(2);
+/// Microseconds that something may take from a look at the clock to the hand-off, on a busy machine.
+const ON_THE_WAY: u64 = 100_000;
+/// As [`ON_THE_WAY`], where what is of one unit comes through several processes: each hands over what
+/// waits every quarter of a second, and clocks differ.
+const ON_THE_WAY_TO_OTHERS: u64 = 2_000_000;
 
 impl Unavailable {
     const ALL: [(Self, &str); 5] = [
@@ -33,6 +41,7 @@ pub(crate) struct Sharing {
     degraded: Vec<Arc<Gauge>>,
     clock: Clock,
     last_outage: Lock<Option<Instant>>,
+    process: Process,
 }
 
 impl Sharing {
@@ -50,11 +59,34 @@ impl Sharing {
             degraded,
             clock,
             last_outage: Lock::default(),
+            process: Process::current(),
         }
     }
 
     pub(crate) fn state(&self) -> &dyn SharedState {
         &*self.state
+    }
+
+    /// Microseconds after which all that happened has been handed off.
+    pub(super) fn on_the_way(&self) -> u64 {
+        match self.state.answers_at_once() {
+            true => ON_THE_WAY,
+            false => ON_THE_WAY_TO_OTHERS,
+        }
+    }
+
+    /// Brings to its end what waits for nobody, since every answer is there at once.
+    pub(super) fn at_once(&self, settling: impl Future<Output = Result<(), Unavailable>>) {
+        // In a child, somebody who is not there may be at it for ever.
+        if self.process.is_forked() {
+            return;
+        }
+        let mut settling = pin!(settling);
+        let mut nobody = Context::from_waker(Waker::noop());
+        // Pending: another thread is at it.
+        while settling.as_mut().poll(&mut nobody).is_pending() {
+            thread::yield_now();
+        }
     }
 
     /// What became of a round of questions: until the next it is as degraded as this says.

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn as_many_as_the_limit_are_allowed_at_once_and_one_more_after_its_share_of_the_period() {
         let limits = Limits::default();
-        let mut at = |now| limits.decide(&LIMIT, Id::from(1), now).unwrap();
+        let at = |now| limits.decide(&LIMIT, Id::from(1), now).unwrap();
         for left in (0..5).rev() {
             assert_eq!(at(10_000), Decision::Allowed { left });
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use orderscope::Telemetry;
-use orderscope::events::{Funnel, Transaction};
+use orderscope::events::{ActiveUsers, Feature, Funnel, Transaction};
 
 use super::{alone, loopback, refused};
 
@@ -99,6 +99,27 @@ fn an_installation_that_fails_leaves_the_next_one_possible() {
             error.to_string(),
             "the failure of the transaction `payment` is \"\", but must be one event or more, or its rate of \
              failures says nothing"
+        );
+        let favorites = || Feature::new("favorites").used_by("favorite_added");
+        let error = refused(
+            Telemetry::builder("orders")
+                .feature(favorites())
+                .feature(favorites())
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "a feature's name is \"favorites\", but must be another name: two features have this one"
+        );
+        let error = refused(
+            Telemetry::builder("orders")
+                .active_users(ActiveUsers::new().time_zone("Mars/Base"))
+                .install(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "the time zone of active users is \"Mars/Base\", but must be the IANA name of a time zone, such \
+             as `Europe/Vienna` or `UTC`"
         );
         let error = refused(
             Telemetry::builder("x")

@@ -189,6 +189,7 @@ fn assert_every_signal_is_told(summary: &Value) {
     );
     assert_errors_are_grouped(summary);
     assert_funnels_add_up(summary);
+    assert_users_are_told(summary);
     let payment = &summary["transactions"]["payment"];
     assert_eq!(payment["succeeded"], summary["events"]["payment_succeeded"]);
     assert_eq!(payment["failed"], summary["events"]["payment_failed"]);
@@ -241,6 +242,26 @@ fn assert_funnels_add_up(summary: &Value) {
         let last = summary["events"][steps[2]].as_u64().unwrap();
         assert!(converted <= last, "{name}: {funnel}");
     }
+}
+
+/// Whoever has logged in is active, and features have no more users than there are.
+fn assert_users_are_told(summary: &Value) {
+    let of_day = |users: &Value| users["day"].as_u64().unwrap();
+    let active = of_day(&summary["active_users"]);
+    let logins = summary["events"]["login"].as_u64().unwrap();
+    assert!(active > 0 && active <= logins, "{active} of {logins}");
+    for (feature, event) in [
+        ("favorites", "favorite_added"),
+        ("search", "search"),
+        ("menu", "dish_viewed"),
+    ] {
+        let used = &summary["features"][feature];
+        assert_eq!(used["uses"], summary["events"][event], "{feature}");
+        assert!(of_day(&used["users"]) <= active, "{feature}: {used}");
+    }
+    let favorites = &summary["features"]["favorites"];
+    assert!(of_day(&favorites["users"]) > 0, "{favorites}");
+    assert!(favorites["usage"].as_f64() > Some(0.0), "{favorites}");
 }
 
 /// Every error is of a group, and each group says whom it met.

@@ -28,6 +28,7 @@ mod losses;
 mod secrets;
 mod traces;
 mod transactions;
+mod users;
 
 /// On a machine that also compiles.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Funnels between two looks at the numbers: what waits is counted all the same.
+//! Funnels and users between two looks at the numbers: what waits is counted all the same.
 
 use crate::{pipeline::Pipeline, worker::Worker};
 use std::time::Duration;
@@ -6,9 +6,9 @@ use tokio::time;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Has the worker count the steps of funnels, where there are any.
+/// Has the worker count the steps of funnels and the users, where there are any.
 pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
-    if !pipeline.funnels.are_declared() {
+    if !pipeline.funnels.are_declared() && !pipeline.users.are_declared() {
         return;
     }
     worker.settle(move |mut stop| async move {
@@ -24,5 +24,11 @@ pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
 }
 
 async fn settle_all(pipeline: &Pipeline) {
-    pipeline.sharing.heard(pipeline.funnels.settle().await);
+    let answers = [
+        pipeline.funnels.settle().await,
+        pipeline.users.settle().await,
+    ];
+    pipeline
+        .sharing
+        .heard(answers.into_iter().collect::<Result<(), _>>());
 }

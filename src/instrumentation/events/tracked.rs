@@ -55,8 +55,8 @@ pub trait Event {
     /// What the event is called, in snake_case.
     const NAME: &'static str;
 
-    /// Adds what is worth knowing of it. Called only when the record goes somewhere, or a funnel asks
-    /// for the event, so nothing that the program relies on belongs here.
+    /// Adds what is worth knowing of it. Called only when the record goes somewhere, or something
+    /// declared asks for the event, so nothing that the program relies on belongs here.
     fn properties(&self, properties: &mut Properties<'_>);
 
     /// An id that the application has for it already, such as the payment provider's. Default:
@@ -243,8 +243,9 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     pipeline.counters.events.get(name).add(1);
     pipeline.transactions.count(name);
     let step = pipeline.funnels.step(name);
+    let sighting = pipeline.users.tracked(name);
     let is_recorded = pipeline.handoff.wants(Signal::Logs);
-    if step.is_none() && !is_recorded {
+    if step.is_none() && sighting.is_none() && !is_recorded {
         return;
     }
     let at = pipeline.clock.now();
@@ -259,6 +260,9 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
         }
         if let Some(step) = step {
             step.tell(at, id, fields);
+        }
+        if let Some(sighting) = sighting {
+            sighting.tell(at, fields);
         }
     };
     let compose = |fields: &mut Fields| match id {

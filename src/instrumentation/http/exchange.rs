@@ -286,6 +286,17 @@ impl Exchange {
         now
     }
 
+    /// Whoever the request was for was active when it ended.
+    fn tell_user(&self) {
+        let pipeline = self.instruments.pipeline;
+        let request = self.request.as_ref();
+        if let Some(identity) = request.and_then(|request| request.identity.as_deref())
+            && let Some(user) = identity.user()
+        {
+            pipeline.users.tell_request(pipeline.clock.now(), user);
+        }
+    }
+
     fn exemplar(&self) -> Option<SpanContext> {
         let span = self.request.as_ref()?.trace.span();
         self.instruments.pipeline.settings.exemplars.choose(span)
@@ -299,6 +310,9 @@ impl Drop for Exchange {
         let instruments = self.instruments;
         instruments.active(self.traits).add(-1);
         instruments.finished(outcome, self.status).add(1);
+        if instruments.pipeline.users.are_declared() {
+            self.tell_user();
+        }
         let is_measured = outcome != Outcome::Upgraded && self.traits.protocol == Protocol::Http;
         if !is_measured && self.span.is_none() {
             return;

@@ -26,7 +26,6 @@ use tokio::{
     time::{self, Instant},
 };
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// Failures in a row before a pause.
 const MOST_FAILURES: u32 = 3;
 /// So that what came back is noticed within five seconds.
@@ -145,26 +144,23 @@ impl Link {
         kept: Option<Connection>,
         question: &Q,
     ) -> Result<(Q::Answer, Connection), (Unavailable, Option<Connection>)> {
-        let mut connection = match kept {
-            Some(kept) => kept,
-            None => match time::timeout(CONNECT_WITHIN, self.connect()).await {
-                Ok(Ok(connection)) => connection,
-                Ok(Err(why)) => return Err((why, None)),
-                Err(_) => return Err((Unavailable::Timeout, None)),
-            },
-        };
         let asking = async {
-            match &mut connection {
+            let mut connection = match kept {
+                Some(kept) => kept,
+                None => self.connect().await.map_err(|why| (why, None))?,
+            };
+            let answer = match &mut connection {
                 Connection::One(one, _) => question.ask(one).await,
                 Connection::Cluster(cluster) => question.ask(cluster).await,
+            };
+            match answer {
+                Ok(answer) => Ok((answer, connection)),
+                Err(_) if connection.is_over() => Err((Unavailable::TooLarge, None)),
+                Err(error) => Err((why(&error), Some(connection))),
             }
         };
-        match time::timeout(self.within, asking).await {
-            Ok(Ok(answer)) => Ok((answer, connection)),
-            Ok(Err(_)) if connection.is_over() => Err((Unavailable::TooLarge, None)),
-            Ok(Err(error)) => Err((why(&error), Some(connection))),
-            Err(_) => Err((Unavailable::Timeout, None)),
-        }
+        let in_time = time::timeout(self.within, asking).await;
+        in_time.unwrap_or(Err((Unavailable::Timeout, None)))
     }
 
     async fn connect(&self) -> Result<Connection, Unavailable> {

@@ -7,6 +7,7 @@ use crate::shared_state::{
 };
 use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use tokio::time;
 use uuid::Uuid;
 
 /// How long a replica looks after a shard when it says nothing any more.
@@ -49,7 +50,7 @@ impl Replica {
         let server = Arc::new(server);
         Self {
             link: Link::new(Arc::clone(&server), WITHIN),
-            link_of_limits: Link::new(server, PATIENCE),
+            link_of_limits: Link::new(server, PATIENCE.mul_f32(0.8)),
             prefix,
             shards,
             me: Uuid::new_v4().to_string(),
@@ -223,7 +224,10 @@ impl SharedState for Replica {
         let mut run = self.decide.key(name);
         run.arg(now).arg(limit.of_one()).arg(limit.most);
         Box::pin(async move {
-            let rest = self.link_of_limits.ask(&Run::<i64>::of(run)).await?;
+            // In which others may have to be asked first.
+            let run = Run::<i64>::of(run);
+            let asking = time::timeout(PATIENCE, self.link_of_limits.ask(&run));
+            let rest = asking.await.unwrap_or(Err(Unavailable::Timeout))?;
             Ok(match u32::try_from(rest) {
                 Ok(left) => Decision::Allowed { left },
                 Err(_) => Decision::Refused {

@@ -6,7 +6,7 @@ use crate::shared_state::Redis;
 use crate::{
     catalog::declared::Declared,
     error::Error,
-    events::{self, Funnel, Transaction},
+    events::{self, ActiveUsers, Feature, Funnel, Transaction},
     shared_state::{Memory, SharedState},
 };
 use std::sync::Arc;
@@ -44,8 +44,23 @@ impl Builder {
         self
     }
 
-    /// Names of events that the application declares itself, so that funnels and transactions may
-    /// speak of them and a misspelt one is noticed. May be called again.
+    /// Counts the uses and the users of a feature; may be called again. [`crate::events`] says what is
+    /// counted when. One that cannot be counted is refused by `build()`, as a [funnel](Self::funnel) is.
+    pub fn feature(mut self, feature: Feature) -> Self {
+        self.business.declared.features.push(feature);
+        self
+    }
+
+    /// Counts who is active by day, week and month; the last call stands. Default: nobody is counted.
+    /// [`crate::events`] says who is counted when. A time zone that nobody knows is refused by
+    /// `build()`.
+    pub fn active_users(mut self, active_users: ActiveUsers) -> Self {
+        self.business.declared.active_users = Some(active_users);
+        self
+    }
+
+    /// Names of events that the application declares itself, so that funnels, transactions and
+    /// features may speak of them and a misspelt one is noticed. May be called again.
     pub fn own_events<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         let names = names.into_iter().map(Into::into);
         self.business.own_events.extend(names);
@@ -67,6 +82,22 @@ impl Business {
         for transaction in &self.declared.transactions {
             transaction.check(is_known)?;
         }
+        for feature in &self.declared.features {
+            feature.check(is_known)?;
+        }
+        if let Some(active_users) = &self.declared.active_users {
+            active_users.check()?;
+        }
+        let features: Vec<_> = self.declared.features.iter().map(Feature::name).collect();
+        if features.len() > MOST_FEATURES {
+            let accepted = format!("at most {MOST_FEATURES}");
+            let found = features.len().to_string();
+            return Err(Error::configuration(
+                "the number of features",
+                found,
+                accepted,
+            ));
+        }
         let funnels: Vec<_> = self.declared.funnels.iter().map(Funnel::name).collect();
         let transactions: Vec<_> = self
             .declared
@@ -75,9 +106,13 @@ impl Business {
             .map(Transaction::name)
             .collect();
         only_once("funnel", &funnels)?;
+        only_once("feature", &features)?;
         only_once("transaction", &transactions)
     }
 }
+
+/// Each has a sketch of 16 KiB for each of 28 days.
+const MOST_FEATURES: usize = 200;
 
 impl Business {
     /// # Errors

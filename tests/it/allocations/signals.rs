@@ -9,7 +9,7 @@ use std::{env, fs, process};
 use axum::Router;
 use axum::routing::get;
 use hyper::StatusCode;
-use orderscope::events::{CartViewed, Currency, Funnel, Money, OrderPlaced};
+use orderscope::events::{ActiveUsers, CartViewed, Currency, Feature, Funnel, Money, OrderPlaced};
 use orderscope::export::{Destination, InMemory};
 use orderscope::logs::{Format, LogFile};
 use orderscope::telemetry::{Builder, Sampling};
@@ -172,6 +172,36 @@ fn a_step_of_a_funnel_allocates_nothing_whether_its_event_is_recorded_or_not() {
         let refused = "orderscope.funnel.steps.refused";
         assert_eq!(telemetry.snapshot().counter(refused, &[]), 0);
     }
+}
+
+#[test]
+fn users_and_features_allocate_nothing_by_event_or_request() {
+    let (_, ordered) = USES[3];
+    for builder in [in_memory(), Telemetry::builder("orders")] {
+        let builder = builder.active_users(ActiveUsers::new());
+        let feature = Feature::new("orders").used_by(OrderPlaced::NAME);
+        let telemetry = builder.feature(feature).build().unwrap();
+        assert_eq!(within_a_request(&telemetry, ordered), 0);
+        assert_eq!(of_a_known_user(&telemetry), BOXES + IDENTITY);
+        assert_eq!(telemetry.snapshot().active_users().unwrap().day, 1);
+    }
+}
+
+/// Of whom a request is: a box, and the id of the user.
+const IDENTITY: u64 = 2;
+
+/// What a request of somebody known allocates over one of nobody without the layer.
+fn of_a_known_user(telemetry: &Telemetry) -> u64 {
+    let known = || get(async || context::identify_user("u-7"));
+    let anonymous = Router::new().route("/orders/{id}", get(async || ()));
+    let known = Router::new().route("/orders/{id}", known());
+    let apps = [known.layer(telemetry.http_layer()), anonymous];
+    let [known, bare] = apps.map(|app| {
+        let mut app = app.with_state(());
+        let one = |_| of_one(&mut app, get_of("/orders/7")(), StatusCode::OK);
+        (0..TIMES).map(one).min().unwrap()
+    });
+    known - bare
 }
 
 /// What a round of spans with a line each allocates without our layers.

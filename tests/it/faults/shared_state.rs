@@ -102,7 +102,7 @@ impl Replica {
         let telemetry = Telemetry::builder("orders")
             .own_events(["begun", "ended"])
             .funnel(checkout)
-            .shared_state(shared_state::Redis::at(format!("redis://{}", wire.address)))
+            .shared_state(shared_state::Redis::at(wire.url()))
             .build()
             .unwrap();
         let begun = async |user: axum::extract::Path<String>| {

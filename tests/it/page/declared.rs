@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use orderscope::{
     Telemetry, catalog,
-    events::{Funnel, Transaction},
+    events::{ActiveUsers, Feature, Funnel, Transaction},
     export::{Destination, InMemory},
     metrics::Kind,
 };
@@ -22,7 +22,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 50] = [
+const NAMES: [(&str, &str, &str); 54] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -54,6 +54,10 @@ const NAMES: [(&str, &str, &str); 50] = [
     ("orderscope.events", "orderscope_events", ""),
     ("orderscope.events.refused", "orderscope_events_refused", ""),
     ("orderscope.transactions", "orderscope_transactions", ""),
+    ("orderscope.users.active", "orderscope_users_active", ""),
+    ("orderscope.users.refused", "orderscope_users_refused", ""),
+    ("orderscope.feature.uses", "orderscope_feature_uses", ""),
+    ("orderscope.feature.users", "orderscope_feature_users", ""),
     (
         "orderscope.funnel.attempts.opened",
         "orderscope_funnel_attempts_opened",
@@ -236,7 +240,7 @@ const NAMES: [(&str, &str, &str); 50] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 28] = [
+const ABSENT_AT_FIRST: [(&str, &str); 32] = [
     (
         "http.client.request.duration",
         "a series for each server that was called",
@@ -248,6 +252,16 @@ const ABSENT_AT_FIRST: [(&str, &str); 28] = [
     (
         "orderscope.transactions",
         "series for each transaction, of which there is none",
+    ),
+    ("orderscope.users.active", "nobody declared them"),
+    ("orderscope.users.refused", "nobody declared any users"),
+    (
+        "orderscope.feature.uses",
+        "series for each feature, of which there is none",
+    ),
+    (
+        "orderscope.feature.users",
+        "series for each feature, of which there is none",
     ),
     (
         "orderscope.funnel.attempts.opened",
@@ -511,6 +525,9 @@ fn sending() -> Subject {
     let payment = Transaction::new("payment").succeeded_by("payment_succeeded");
     let payment = payment.failed_by("payment_failed");
     let builder = Telemetry::builder("orders").destination(backend);
+    let builder = builder
+        .active_users(ActiveUsers::new())
+        .feature(Feature::new("search").used_by("search"));
     Subject::of(builder.funnel(checkout).transaction(payment))
 }
 

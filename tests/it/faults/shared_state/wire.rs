@@ -26,7 +26,7 @@ pub(super) enum Way {
 
 #[derive(Debug)]
 pub(super) struct Wire {
-    pub(super) address: SocketAddr,
+    address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -63,6 +63,10 @@ impl Wire {
             }
         });
         Self { address, shared }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://{}", self.address)
     }
 
     pub(super) fn make(&self, way: Way) {
@@ -105,7 +109,7 @@ impl Shared {
     }
 
     /// Questions and answers in turn: whoever is asked one at a time asks no second before.
-    fn pass_on(&self, mut client: &TcpStream, mut server: &TcpStream) -> io::Result<()> {
+    fn pass_on(&self, client: &TcpStream, server: &TcpStream) -> io::Result<()> {
         let mut bytes = vec![0; 1 << 16];
         client.set_nonblocking(true)?;
         server.set_nonblocking(true)?;

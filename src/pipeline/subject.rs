@@ -1,4 +1,4 @@
-//! Who made a step, by a number that does not tell who it is.
+//! Whom an event is of, by a number that does not tell who it is.
 
 use crate::{
     catalog::funnel::Subject,
@@ -20,12 +20,17 @@ pub(super) fn of(subject: &Subject, fields: &Fields) -> Option<Id> {
     };
     let mut named = read(fields.as_bytes()).filter(|(given, _)| *given == name);
     match named.next()?.1 {
-        Value::Text(text) if text.trim().is_empty() || text == MASK => None,
-        Value::Text(text) => Some(hashed(text)),
-        Value::Integer(number) => Some(hashed(&number.to_compact_string())),
-        Value::Float(number) => Some(hashed(&number.to_compact_string())),
-        Value::Boolean(is) => Some(hashed(&is.to_compact_string())),
+        Value::Text(text) => of_text(text),
+        Value::Integer(number) => of_text(&number.to_compact_string()),
+        Value::Float(number) => of_text(&number.to_compact_string()),
+        Value::Boolean(is) => of_text(&is.to_compact_string()),
     }
+}
+
+/// As [`of`], of what the event, or its request, says.
+pub(super) fn of_text(text: &str) -> Option<Id> {
+    let is_said = !text.trim().is_empty() && text != MASK;
+    is_said.then(|| hashed(text))
 }
 
 /// The id of an event, which orders those of one moment.
