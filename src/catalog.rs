@@ -72,5 +72,6 @@ pub const ALL: &[&Descriptor] = &[
     &telemetry::VALUES_TRUNCATED,
     &telemetry::WORKER_RESTARTS,
     &telemetry::RECORDS_UNCLAIMED,
+    &telemetry::EVICTIONS,
     &telemetry::SHARED_STATE_DEGRADED,
 ];

@@ -3,6 +3,7 @@
 mod counters;
 mod error_groups;
 mod funnels;
+mod given_ids;
 mod ledger;
 mod sampler;
 mod sharing;
@@ -13,14 +14,15 @@ mod user_ids;
 mod users;
 
 pub(crate) use error_groups::{ErrorGroups, Told, Whom};
-pub(crate) use funnels::Funnels;
+pub(crate) use funnels::{Funnels, Step};
+pub(crate) use given_ids::{GivenIds, Held};
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
 pub(crate) use sharing::Sharing;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use transactions::Transactions;
 pub(crate) use user_ids::UserIds;
-pub(crate) use users::Users;
+pub(crate) use users::{Sighting, Users};
 
 use crate::{
     catalog::{self, declared::Declared},
@@ -51,6 +53,7 @@ pub(crate) struct Pipeline {
     pub(crate) settings: Settings,
     pub(crate) error_groups: ErrorGroups,
     pub(crate) sharing: Arc<Sharing>,
+    pub(crate) given_ids: GivenIds,
     pub(crate) funnels: Funnels,
     pub(crate) transactions: Transactions,
     pub(crate) users: Users,
@@ -139,6 +142,7 @@ impl Pipeline {
         ));
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
+            given_ids: GivenIds::new(clock.clone(), Arc::clone(&sharing)),
             funnels: Funnels::new(
                 &settings.declared.funnels,
                 clock.clone(),
@@ -165,6 +169,7 @@ impl Pipeline {
         pipeline.observe_itself(restarts);
         pipeline.error_groups.observe(&pipeline.registry);
         pipeline.funnels.observe(&pipeline.registry);
+        pipeline.given_ids.observe(&pipeline.registry);
         pipeline.users.observe(&pipeline.registry);
         pipeline
     }

@@ -69,6 +69,7 @@ pub(crate) const FUNNEL_STEP: &str = "funnel.step";
 /// A feature, by the name that it is declared with.
 pub(crate) const FEATURE_NAME: &str = "feature.name";
 /// The days that users are counted over: `day`, `week`, `month`.
+pub(crate) const STORE: &str = "store";
 pub(crate) const PERIOD: &str = "period";
 /// Whether a number is one process's or everybody's.
 pub(crate) const SCOPE: &str = "scope";

@@ -22,6 +22,7 @@ mod memory;
 mod redis;
 #[cfg(test)]
 mod reference;
+mod seen;
 
 pub(crate) use attempts::{Attempts, Happening, Outcome, Rules, Turn, What};
 pub(crate) use follower::{Follower, Machine};
@@ -29,6 +30,7 @@ pub(crate) use limits::{Decision, Limit};
 pub(crate) use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
+pub(crate) use seen::Seen;
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, pin::Pin};
@@ -48,6 +50,7 @@ impl Id {
         u128::from_be_bytes(self.0)
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -89,6 +92,9 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
     /// of 0.81 %.
     fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64>;
 
+    /// Whether no other process met an id within a day; `token` tells this meeting from others.
+    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool>;
+
     /// Whether something may be done once more. The one question that a request waits for, at most
     /// [`PATIENCE`]: without an answer, whoever asks does what was declared for that.
     #[cfg_attr(
@@ -121,12 +127,14 @@ pub(crate) struct Space {
     /// Over all shards.
     pub(crate) most_units: usize,
     /// Microseconds for which a unit may be left alone.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "a memory keeps"))]
     pub(crate) keep: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shard<'a> {
     pub(crate) space: &'a Space,
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "a memory has one"))]
     pub(crate) at: u16,
 }
 
@@ -175,6 +183,7 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Changes {
     /// Of one that asks, each greater than the one before.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "a memory answers"))]
     pub(crate) token: u64,
     pub(crate) changes: Vec<Change>,
 }

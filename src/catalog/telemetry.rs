@@ -53,6 +53,14 @@ pub const RECORDS_UNCLAIMED: Descriptor = Descriptor::counter(
     "Records that no telemetry was there to take.",
 );
 
+/// Entries of a bounded store that made room for later ones before their time, by store.
+pub const EVICTIONS: Descriptor = Descriptor::counter(
+    "orderscope.evictions",
+    Unit::things("{entry}"),
+    "Entries of a bounded store that made room for later ones before their time.",
+)
+.with_attributes(&[semconv::STORE]);
+
 /// 1 while the state that replicas share does not answer, by reason, else 0.
 pub const SHARED_STATE_DEGRADED: Descriptor = Descriptor::gauge(
     "orderscope.shared_state.degraded",

@@ -31,7 +31,7 @@ impl Counters {
         let events_refused = registry.counter(&events::EVENTS_REFUSED);
         let events_refused = CountersByValue::new(events_refused, semconv::REASON);
         // So that they are there, at 0, before the first.
-        for reason in ["empty_id", "unknown_currency"] {
+        for reason in ["empty_id", "duplicate", "unknown_currency"] {
             events_refused.keep(reason);
         }
         Self {

@@ -13,7 +13,6 @@ use crate::{
     clock::{Anchor, Clock},
     fork::Lock,
     metrics::Registry,
-    records::Fields,
     shared_state::{Attempts, Follower, Happening, Id, Rules, Space, Unavailable, What},
 };
 use counts::{Counts, Families, Refusal};
@@ -236,7 +235,7 @@ impl Funnels {
 impl Step<'_> {
     /// Hands the step off, by whom the event's fields name. Waits for nobody but who takes or adds
     /// one, and takes memory only where the hand-off grows.
-    pub(crate) fn tell(self, at: Instant, id: &str, fields: &Fields) {
+    pub(crate) fn tell(self, at: Instant, id: &str, fields: &[u8]) {
         let at = self.funnels.micros(at);
         for place in self.places {
             let Some(followed) = self.funnels.funnels.get(place.funnel) else {
@@ -323,7 +322,7 @@ mod tests {
             records::Fields::compose(records::Limits::default(), |fields| {
                 fields.word(who.0, who.1);
                 let step = self.funnels.step(event).unwrap();
-                step.tell(self.hands.clock().now(), "an-id", fields);
+                step.tell(self.hands.clock().now(), "an-id", fields.as_bytes());
             });
         }
 
@@ -389,7 +388,10 @@ mod tests {
             records::Fields::compose(records::Limits::default(), |fields| {
                 fields.word(USER, user);
                 let now = funnels.clock.now();
-                funnels.step(event).unwrap().tell(now, "an-id", fields);
+                funnels
+                    .step(event)
+                    .unwrap()
+                    .tell(now, "an-id", fields.as_bytes());
             });
         };
         std::thread::scope(|scope| {

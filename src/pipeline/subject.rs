@@ -2,23 +2,24 @@
 
 use crate::{
     catalog::funnel::Subject,
-    records::{Fields, Value, read},
+    records::{Value, read},
     redaction::MASK,
     semconv,
     shared_state::Id,
 };
 use compact_str::ToCompactString;
-use siphasher::sip128::SipHasher13;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use std::hash::Hash as _;
 use uuid::Uuid;
 
 /// `None`: the event does not say. What was masked would make one of all.
-pub(super) fn of(subject: &Subject, fields: &Fields) -> Option<Id> {
+pub(super) fn of(subject: &Subject, fields: &[u8]) -> Option<Id> {
     let name = match subject {
         Subject::User => semconv::USER_ID,
         Subject::Session => semconv::SESSION_ID,
         Subject::Property(name) => name,
     };
-    let mut named = read(fields.as_bytes()).filter(|(given, _)| *given == name);
+    let mut named = read(fields).filter(|(given, _)| *given == name);
     match named.next()?.1 {
         Value::Text(text) => of_text(text),
         Value::Integer(number) => of_text(&number.to_compact_string()),
@@ -36,6 +37,13 @@ pub(super) fn of_text(text: &str) -> Option<Id> {
 /// The id of an event, which orders those of one moment.
 pub(super) fn of_event(id: &str) -> Id {
     Uuid::parse_str(id).map_or_else(|_| hashed(id), |id| id.as_u128().into())
+}
+
+/// An id that the application gave an event of this name: others may have the same.
+pub(super) fn of_event_named(name: &str, id: &str) -> Id {
+    let mut hasher = SipHasher13::new();
+    (name, id).hash(&mut hasher);
+    hasher.finish128().as_u128().into()
 }
 
 /// The same in every process, whatever built it.

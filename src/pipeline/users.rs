@@ -19,7 +19,6 @@ use crate::{
     clock::{Anchor, Clock},
     fork::Lock,
     metrics::{Counter, Gauge, Registry},
-    records::Fields,
     semconv,
     shared_state::{Id, Unavailable},
 };
@@ -360,7 +359,7 @@ impl Users {
 
 impl Sighting<'_> {
     /// Tells of the user that the event's fields name, if any.
-    pub(crate) fn tell(self, at: Instant, fields: &Fields) {
+    pub(crate) fn tell(self, at: Instant, fields: &[u8]) {
         if let Some(user) = subject::of(&Subject::User, fields) {
             self.users.tell(at, user, self.uses);
         }

@@ -210,6 +210,11 @@ impl SharedState for Memory {
         Box::pin(ready(counted.ok_or(Unavailable::Unreachable)))
     }
 
+    fn is_first(&self, _: Id, _: u64) -> Answer<'_, bool> {
+        // There is no other.
+        Box::pin(ready(Ok(true)))
+    }
+
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
         let limits = self.limits.hold().ok_or(Unavailable::Unreachable);
         let limits = limits.map(|mut all| Arc::clone(all.entry(of.into()).or_default()));

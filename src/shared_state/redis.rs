@@ -8,7 +8,7 @@ mod tests;
 mod trust;
 
 use super::SharedState;
-use crate::error::Error;
+use crate::{clock::Clock, error::Error};
 use link::Server;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClient};
 use replica::Replica;
@@ -95,11 +95,11 @@ impl Redis {
     /// # Errors
     /// An address or the certificate is not what it has to be. That nobody is there is no error: it may be
     /// later.
-    pub(crate) fn open(&self) -> Result<Arc<dyn SharedState>, Error> {
-        self.open_in(SHARDS)
+    pub(crate) fn open(&self, clock: &Clock) -> Result<Arc<dyn SharedState>, Error> {
+        self.open_in(SHARDS, clock)
     }
 
-    fn open_in(&self, shards: u16) -> Result<Arc<dyn SharedState>, Error> {
+    fn open_in(&self, shards: u16, clock: &Clock) -> Result<Arc<dyn SharedState>, Error> {
         let refused = |accepted| Error::configuration(SETTING, self.shown(), accepted);
         let is_secure = |address: &String| address.starts_with(SECURE);
         let infos = self.addresses.iter().map(|address| info(address));
@@ -121,7 +121,12 @@ impl Redis {
             }
         };
         let prefix = self.prefix.as_str().into();
-        Ok(Arc::new(Replica::new(server, prefix, shards)))
+        Ok(Arc::new(Replica::new(
+            server,
+            prefix,
+            shards,
+            clock.clone(),
+        )))
     }
 
     fn shown(&self) -> String {

@@ -225,7 +225,7 @@ impl Builder {
         let variables = environment::Process;
         let resource = self.resource()?;
         self.check_edges()?;
-        let decided = self.signals.decide(self.business)?;
+        let decided = self.signals.decide(self.business, &self.clock)?;
         let address = match self.listener {
             Some(address) => Some(address),
             None => {

@@ -4,6 +4,7 @@
 use super::{Inner, Telemetry};
 use crate::{
     delivery::LedgerRow,
+    events,
     mutation::{self, Mutation},
     records::Signal,
     worker::{self, GRACE, Said, at_most, block_on},
@@ -148,6 +149,7 @@ impl Ending {
         let this = Arc::clone(inner);
         let end = move || {
             // So that the last push has them.
+            events::let_all_go(this.pipeline);
             this.pipeline.funnels.settle_all();
             this.worker.begin_to_stop(within);
             let is_in_time = async {

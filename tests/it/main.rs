@@ -25,6 +25,7 @@ mod programs;
 mod prometheus;
 mod redis;
 mod repository;
+mod shared_state;
 mod signals;
 mod started;
 mod timed;

@@ -1,5 +1,6 @@
 //! Funnels and users between two looks at the numbers: what waits is counted all the same.
 
+use super::tracked;
 use crate::{pipeline::Pipeline, worker::Worker};
 use std::time::Duration;
 use tokio::time;
@@ -8,7 +9,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Has the worker count the steps of funnels and the users, where there are any.
 pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
-    if !pipeline.funnels.are_declared() && !pipeline.users.are_declared() {
+    let is_asked_for = pipeline.funnels.are_declared()
+        || pipeline.users.are_declared()
+        || pipeline.given_ids.are_shared();
+    if !is_asked_for {
         return;
     }
     worker.settle(move |mut stop| async move {
@@ -24,11 +28,21 @@ pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
 }
 
 async fn settle_all(pipeline: &Pipeline) {
+    let let_go = |event| tracked::let_go(pipeline, event);
+    let refuse = || tracked::refuse(pipeline);
     let answers = [
+        // First: they may be steps.
+        pipeline.given_ids.settle(let_go, refuse).await,
         pipeline.funnels.settle().await,
         pipeline.users.settle().await,
     ];
     pipeline
         .sharing
         .heard(answers.into_iter().collect::<Result<(), _>>());
+}
+
+/// For the end, before what is recorded is taken for the last time.
+pub(crate) fn let_all_go(pipeline: &Pipeline) {
+    let let_go = |event| tracked::let_go(pipeline, event);
+    pipeline.given_ids.let_all_go(let_go);
 }

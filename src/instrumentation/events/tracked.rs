@@ -6,14 +6,17 @@ use super::{
 };
 use crate::{
     context::{self, Happened},
-    pipeline,
+    pipeline::{self, Held, Pipeline, Sighting, Step},
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
 };
 use compact_str::CompactString;
+use std::time::Instant;
 
 /// The reason for which an event without a usable id is refused.
 const EMPTY_ID: &str = "empty_id";
+/// The reason for which an event is refused that has the id of an earlier one of its name.
+const DUPLICATE: &str = "duplicate";
 
 /// Something that happens in the business, with what is worth knowing of it.
 ///
@@ -237,49 +240,128 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
-    if id.is_some_and(|id| id.trim().is_empty()) {
-        return pipeline.counters.events_refused.get(EMPTY_ID).add(1);
+    if let Some(id) = id {
+        if id.trim().is_empty() {
+            return pipeline.counters.events_refused.get(EMPTY_ID).add(1);
+        }
+        if !pipeline.given_ids.is_first(name, id) {
+            return pipeline.counters.events_refused.get(DUPLICATE).add(1);
+        }
+        if pipeline.given_ids.are_shared() {
+            return hold(pipeline, name, id, compose);
+        }
     }
-    pipeline.counters.events.get(name).add(1);
-    pipeline.transactions.count(name);
-    let step = pipeline.funnels.step(name);
-    let sighting = pipeline.users.tracked(name);
+    let counted = Counted::of(pipeline, name);
     let is_recorded = pipeline.handoff.wants(Signal::Logs);
-    if step.is_none() && sighting.is_none() && !is_recorded {
+    if !counted.is_asked_for() && !is_recorded {
         return;
     }
     let at = pipeline.clock.now();
     let compose = |id: &str, fields: &mut Fields| {
-        fields.word(semconv::EVENT_ID, id);
-        let mut properties = Properties::new(fields);
-        compose(&mut properties);
-        if properties.names_context() {
-            context::describe_beside(fields);
-        } else {
-            context::describe(fields);
-        }
-        if let Some(step) = step {
-            step.tell(at, id, fields);
-        }
-        if let Some(sighting) = sighting {
-            sighting.tell(at, fields);
-        }
+        describe(id, fields, compose);
+        counted.tell(at, id, fields.as_bytes());
     };
     let compose = |fields: &mut Fields| match id {
         Some(id) => compose(id, fields),
         None => id::next(&pipeline.clock, |id| compose(id, fields)),
     };
-    if !is_recorded {
-        return Fields::compose(pipeline.settings.record_limits, compose);
+    match is_recorded {
+        true => pipeline.record(log(at, name), compose),
+        false => Fields::compose(pipeline.settings.record_limits, compose),
     }
+}
+
+/// What an event is to those who count.
+struct Counted<'a> {
+    step: Option<Step<'a>>,
+    sighting: Option<Sighting<'a>>,
+}
+
+impl<'a> Counted<'a> {
+    /// Counts it where its name is enough.
+    fn of(pipeline: &'a Pipeline, name: &str) -> Self {
+        pipeline.counters.events.get(name).add(1);
+        pipeline.transactions.count(name);
+        Self {
+            step: pipeline.funnels.step(name),
+            sighting: pipeline.users.tracked(name),
+        }
+    }
+
+    fn is_asked_for(&self) -> bool {
+        self.step.is_some() || self.sighting.is_some()
+    }
+
+    fn tell(self, at: Instant, id: &str, fields: &[u8]) {
+        if let Some(step) = self.step {
+            step.tell(at, id, fields);
+        }
+        if let Some(sighting) = self.sighting {
+            sighting.tell(at, fields);
+        }
+    }
+}
+
+fn describe(id: &str, fields: &mut Fields, compose: impl FnOnce(&mut Properties<'_>)) {
+    fields.word(semconv::EVENT_ID, id);
+    let mut properties = Properties::new(fields);
+    compose(&mut properties);
+    if properties.names_context() {
+        context::describe_beside(fields);
+    } else {
+        context::describe(fields);
+    }
+}
+
+fn log(at: Instant, name: &'static str) -> Record {
     context::note(at, Happened::Event, name);
-    let record = Record::Log(Log {
+    Record::Log(Log {
         context: context::active(),
         at,
         severity: Severity::Info,
         event_name: CompactString::const_new(name),
+    })
+}
+
+/// An event that another replica may have met before: what there is to tell of it waits for an answer.
+fn hold(
+    pipeline: &Pipeline,
+    name: &'static str,
+    id: &str,
+    compose: impl FnOnce(&mut Properties<'_>),
+) {
+    let at = pipeline.clock.now();
+    let is_recorded = pipeline.handoff.wants(Signal::Logs);
+    let record = is_recorded.then(|| log(at, name));
+    let event = Fields::compose(pipeline.settings.record_limits, |fields| {
+        describe(id, fields, compose);
+        pipeline.count_truncated(fields);
+        Held {
+            name,
+            id: id.into(),
+            at,
+            record,
+            fields: fields.as_bytes().to_vec(),
+            token: fastrand::u64(..),
+        }
     });
-    pipeline.record(record, compose);
+    if let Some(event) = pipeline.given_ids.hold(event) {
+        let_go(pipeline, event);
+    }
+}
+
+/// Counts and records an event that was held.
+pub(super) fn let_go(pipeline: &Pipeline, event: Held) {
+    let counted = Counted::of(pipeline, event.name);
+    counted.tell(event.at, &event.id, &event.fields);
+    if let Some(record) = event.record {
+        pipeline.handoff.offer(record, &event.fields);
+    }
+}
+
+/// Another replica met it before.
+pub(super) fn refuse(pipeline: &Pipeline) {
+    pipeline.counters.events_refused.get(DUPLICATE).add(1);
 }
 
 #[cfg(test)]
@@ -422,6 +504,24 @@ mod tests {
         let records = records(pipeline);
         let id = pairs(&[("orderscope.event.id", "\"pay_1\"")]);
         assert_eq!(records[0].1[..1], id);
+    }
+
+    #[test]
+    fn an_event_whose_id_came_before_is_refused_and_counted_unless_it_has_another_name() {
+        let pipeline = inside(&[Signal::Logs], || {
+            for _ in 0..3 {
+                track_event!("payment_succeeded", event_id = "pay_1");
+            }
+            track_event!("order_placed", event_id = "pay_1");
+            track_event!("payment_succeeded", event_id = "pay_2");
+            // Ids that are made are no one's.
+            track_event!("payment_succeeded");
+        });
+        assert_eq!(records(pipeline).len(), 4);
+        let refused = ("reason", "duplicate");
+        assert_eq!(counted(pipeline, "orderscope.events.refused", refused), 2);
+        let event = ("event", "payment_succeeded");
+        assert_eq!(counted(pipeline, "orderscope.events", event), 3);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Watched {
         records::Fields::compose(records::Limits::default(), |fields: &mut Fields| {
             fields.word(semconv::USER_ID, user);
             if let Some(sighting) = self.users.tracked(event) {
-                sighting.tell(self.hands.clock().now(), fields);
+                sighting.tell(self.hands.clock().now(), fields.as_bytes());
             }
         });
     }
@@ -259,6 +259,9 @@ impl SharedState for Shared {
     }
     fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64> {
         self.unless_away(self.memory.count(of, day, days))
+    }
+    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool> {
+        self.unless_away(self.memory.is_first(id, token))
     }
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
         self.unless_away(self.memory.decide(of, limit, key, now))

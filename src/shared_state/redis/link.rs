@@ -4,7 +4,7 @@ use super::{
     bounded::{Bounded, Stream},
     trust::Trust,
 };
-use crate::shared_state::Unavailable;
+use crate::{clock::Clock, shared_state::Unavailable};
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
     aio::{ConnectionLike, MultiplexedConnection},
@@ -17,14 +17,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::{
-    net::TcpStream,
-    sync::Mutex,
-    task::JoinHandle,
-    time::{self, Instant},
-};
+use tokio::{net::TcpStream, sync::Mutex, task::JoinHandle, time};
 
 /// Failures in a row before a pause.
 const MOST_FAILURES: u32 = 3;
@@ -56,6 +51,7 @@ pub(super) struct Link {
     server: Arc<Server>,
     /// What one question may take, its way there and back included.
     within: Duration,
+    clock: Clock,
     linked: Mutex<Linked>,
 }
 
@@ -101,10 +97,11 @@ pub(super) trait Question: Send + Sync {
 }
 
 impl Link {
-    pub(super) fn new(server: Arc<Server>, within: Duration) -> Self {
+    pub(super) fn new(server: Arc<Server>, within: Duration, clock: Clock) -> Self {
         Self {
             server,
             within,
+            clock,
             linked: Mutex::default(),
         }
     }
@@ -112,7 +109,7 @@ impl Link {
     pub(super) async fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, Unavailable> {
         let mut linked = self.linked.lock().await;
         if let Some((until, why)) = linked.paused
-            && Instant::now() < until
+            && self.clock.now() < until
         {
             return Err(why);
         }
@@ -133,7 +130,7 @@ impl Link {
             Err((why, _)) => {
                 linked.failures += 1;
                 let is_paused = linked.failures >= MOST_FAILURES;
-                linked.paused = is_paused.then(|| (Instant::now() + PAUSE, why));
+                linked.paused = is_paused.then(|| (self.clock.now() + PAUSE, why));
                 Err(why)
             }
         }

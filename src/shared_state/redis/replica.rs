@@ -1,9 +1,12 @@
 //! The state that replicas share, as one of them sees it.
 
 use super::link::{Link, Question, Server};
-use crate::shared_state::{
-    Answer, Changes, Decision, Done, Due, Found, Id, KEPT_DAYS, Limit, MOST_BYTES, MOST_DUE,
-    PATIENCE, Shard, SharedState, Taken, Told, Unavailable,
+use crate::{
+    clock::Clock,
+    shared_state::{
+        Answer, Changes, Decision, Done, Due, Found, Id, KEPT_DAYS, Limit, MOST_BYTES, MOST_DUE,
+        PATIENCE, Shard, SharedState, Taken, Told, Unavailable, seen,
+    },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -46,11 +49,11 @@ impl Keys {
 }
 
 impl Replica {
-    pub(super) fn new(server: Server, prefix: Box<str>, shards: u16) -> Self {
+    pub(super) fn new(server: Server, prefix: Box<str>, shards: u16, clock: Clock) -> Self {
         let server = Arc::new(server);
         Self {
-            link: Link::new(Arc::clone(&server), WITHIN),
-            link_of_limits: Link::new(server, PATIENCE.mul_f32(0.8)),
+            link: Link::new(Arc::clone(&server), WITHIN, clock.clone()),
+            link_of_limits: Link::new(server, PATIENCE.mul_f32(0.8), clock),
             prefix,
             shards,
             me: Uuid::new_v4().to_string(),
@@ -93,6 +96,12 @@ impl<A: FromRedisValue + Send> Question for Run<'_, A> {
 /// Commands, together.
 struct All<A>(Pipeline, PhantomData<fn() -> A>);
 
+impl<A: FromRedisValue + Send> All<A> {
+    fn of(commands: Pipeline) -> Self {
+        Self(commands, PhantomData)
+    }
+}
+
 impl<A: FromRedisValue + Send> Question for All<A> {
     type Answer = A;
 
@@ -113,7 +122,7 @@ impl SharedState for Replica {
     fn answer(&self) -> Answer<'_, ()> {
         let mut ping = redis::pipe();
         ping.cmd("PING").ignore();
-        Box::pin(async move { self.link.ask(&All::<()>(ping, PhantomData)).await })
+        Box::pin(async move { self.link.ask(&All::<()>::of(ping)).await })
     }
 
     fn shards(&self) -> u16 {
@@ -203,7 +212,7 @@ impl SharedState for Replica {
             add.arg(id.as_bytes().as_slice());
         }
         add.cmd("EXPIRE").arg(&sketch).arg(kept).ignore();
-        Box::pin(async move { self.link.ask(&All::<()>(add, PhantomData)).await })
+        Box::pin(async move { self.link.ask(&All::<()>::of(add)).await })
     }
 
     fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64> {
@@ -214,8 +223,20 @@ impl SharedState for Replica {
             count.arg(self.sketch(of, day));
         }
         Box::pin(async move {
-            let (count,): (u64,) = self.link.ask(&All::<(u64,)>(count, PhantomData)).await?;
+            let (count,): (u64,) = self.link.ask(&All::of(count)).await?;
             Ok(count)
+        })
+    }
+
+    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool> {
+        let name = format!("{}:{{id:{:032x}}}", self.prefix, id.as_u128());
+        let mut meet = redis::pipe();
+        meet.cmd("SET").arg(&name).arg(token).arg("NX");
+        meet.arg("PX").arg(millis(seen::KEPT)).ignore();
+        meet.cmd("GET").arg(&name);
+        Box::pin(async move {
+            let (met,): (Option<u64>,) = self.link.ask(&All::of(meet)).await?;
+            Ok(met == Some(token))
         })
     }
 

@@ -7,12 +7,15 @@ mod real;
 mod replicas;
 
 use super::Redis;
+use crate::clock::Clock;
 use crate::shared_state::{Id, Limit, Memory, SharedState, Unavailable};
 use siphasher::sip128::SipHasher13;
 use std::sync::Arc;
 
 fn replica(server: &real::Redis) -> Arc<dyn SharedState> {
-    Redis::at(server.url()).open_in(8).unwrap()
+    Redis::at(server.url())
+        .open_in(8, &Clock::system())
+        .unwrap()
 }
 
 /// As ids are in a service.
@@ -28,7 +31,7 @@ async fn users_are_counted_once_over_all_replicas_within_the_error_of_their_sket
     let mut day = 20_000;
     for users in [100_u32, 10_000, 1_000_000] {
         day += 40;
-        let ids: Vec<_> = (0..users).map(|user| hashed(user)).collect();
+        let ids: Vec<_> = (0..users).map(hashed).collect();
         for (at, some) in ids.chunks(1_000).enumerate() {
             // Each is told by two of them, on two days.
             for told in [0, 1] {
@@ -72,7 +75,12 @@ async fn a_server_is_reached_through_tls_by_whom_it_is_signed_and_by_nobody_else
         .concat()
     });
     let address = format!("rediss://localhost:{}", server.address.port());
-    let trusting = |pem: String| Redis::at(&address).certificate(pem).open().unwrap();
+    let trusting = |pem: String| {
+        Redis::at(&address)
+            .certificate(pem)
+            .open(&Clock::system())
+            .unwrap()
+    };
     trusting(ours.cert.pem()).answer().await.unwrap();
     let stranger = trusting(others.cert.pem()).answer().await;
     assert_eq!(stranger, Err(Unavailable::Refused));
@@ -92,14 +100,16 @@ fn what_is_no_address_is_refused_without_its_password() {
             "rediss://***@host",
         ),
     ] {
-        let error = redis.open().unwrap_err().to_string();
+        let error = redis.open(&Clock::system()).unwrap_err().to_string();
         assert!(error.contains(&format!("{shown:?}")), "{error}");
         assert!(
             !error.contains("pass@") && error.contains("redis://"),
             "{error}"
         );
     }
-    let certificate = Redis::at("rediss://host").certificate("no PEM").open();
+    let certificate = Redis::at("rediss://host")
+        .certificate("no PEM")
+        .open(&Clock::system());
     let error = certificate.unwrap_err().to_string();
     assert!(error.contains("certificates in PEM"), "{error}");
 }

@@ -5,11 +5,15 @@ use super::Builder;
 use crate::shared_state::Redis;
 use crate::{
     catalog::declared::Declared,
+    clock::Clock,
     error::Error,
     events::{self, ActiveUsers, Feature, Funnel, Transaction},
     shared_state::{Memory, SharedState},
 };
 use std::sync::Arc;
+
+/// Each has a sketch of 16 KiB for each of 28 days.
+const MOST_FEATURES: usize = 200;
 
 #[derive(Debug, Default)]
 pub(super) struct Business {
@@ -111,17 +115,16 @@ impl Business {
     }
 }
 
-/// Each has a sketch of 16 KiB for each of 28 days.
-const MOST_FEATURES: usize = 200;
-
 impl Business {
     /// # Errors
     /// What was said of the shared state is not accepted.
-    pub(super) fn state(&self) -> Result<Arc<dyn SharedState>, Error> {
+    pub(super) fn state(&self, clock: &Clock) -> Result<Arc<dyn SharedState>, Error> {
         #[cfg(feature = "redis")]
         if let Some(redis) = &self.redis {
-            return redis.open();
+            return redis.open(clock);
         }
+        #[cfg(not(feature = "redis"))]
+        let _ = clock;
         Ok(Arc::<Memory>::default())
     }
 }

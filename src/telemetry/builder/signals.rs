@@ -2,6 +2,7 @@
 
 use super::{Builder, business::Business};
 use crate::{
+    clock::Clock,
     error::Error,
     export::Destination,
     logs::{Format, LogFile},
@@ -150,7 +151,7 @@ impl Signals {
         Ok(())
     }
 
-    pub(super) fn decide(&self, business: Business) -> Result<Decided, Error> {
+    pub(super) fn decide(&self, business: Business, clock: &Clock) -> Result<Decided, Error> {
         business.check()?;
         let environment = environment::settings(&environment::Process)?;
         let destinations = match (environment.is_disabled, self.destinations.as_slice()) {
@@ -198,7 +199,7 @@ impl Signals {
                     .unwrap_or(defaults.error_quiet_period),
                 user_ids: self.user_ids.clone().unwrap_or(UserIds::Raw),
                 record_limits: environment.limits,
-                shared_state: business.state()?,
+                shared_state: business.state(clock)?,
                 declared: business.declared,
                 propagates: environment.propagates_trace,
                 exemplars: match environment.is_disabled {

@@ -3,15 +3,13 @@
 
 mod wire;
 
-use super::{PATIENCE, at_once};
+use super::{PATIENCE, at_once, host};
 use crate::redis::Redis;
 use axum::{Router, body::Body, routing::get};
 use http::Request;
 use orderscope::{Telemetry, context, events::Funnel, shared_state, track_event};
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 use wire::{Way, Wire};
 
@@ -227,7 +225,9 @@ fn survives(fault: Fault) {
     let took = until(&format!("{fault:?}: converted again"), PATIENCE, || {
         converted() >= all
     });
-    println!("{fault:?}: the slowest request {slowest:?}, converged after {took:?}");
+    host::tell(&format!(
+        "{fault:?}: the slowest request {slowest:?}, converged after {took:?}"
+    ));
     assert!(
         took <= Duration::from_secs(5),
         "F19: {fault:?}: converged after {took:?}"
