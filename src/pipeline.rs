@@ -5,6 +5,7 @@ mod error_groups;
 mod funnels;
 mod ledger;
 mod sampler;
+mod sessions;
 mod sharing;
 mod subject;
 mod tap;
@@ -16,6 +17,7 @@ pub(crate) use error_groups::{ErrorGroups, Told, Whom};
 pub(crate) use funnels::Funnels;
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
+pub(crate) use sessions::{Named, Sessions, Who};
 pub(crate) use sharing::Sharing;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use transactions::Transactions;
@@ -54,6 +56,7 @@ pub(crate) struct Pipeline {
     pub(crate) funnels: Funnels,
     pub(crate) transactions: Transactions,
     pub(crate) users: Users,
+    pub(crate) sessions: Sessions,
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     /// Told of lines of log that carry an error.
@@ -147,6 +150,12 @@ impl Pipeline {
                 &registry,
                 Arc::clone(&sharing),
             ),
+            sessions: Sessions::new(
+                settings.declared.sessions.as_ref(),
+                clock.clone(),
+                &registry,
+                Arc::clone(&sharing),
+            ),
             sharing,
             transactions: Transactions::new(&settings.declared.transactions, &registry),
             registry,
@@ -162,6 +171,7 @@ impl Pipeline {
         pipeline.error_groups.observe(&pipeline.registry);
         pipeline.funnels.observe(&pipeline.registry);
         pipeline.users.observe(&pipeline.registry);
+        Sessions::observe(pipeline);
         pipeline
     }
 

@@ -19,10 +19,12 @@ mod follower;
 mod memory;
 #[cfg(test)]
 mod reference;
+mod visits;
 
 pub(crate) use attempts::{Attempts, Happening, Outcome, Rules, Turn, What};
 pub(crate) use follower::{Follower, Machine};
 pub(crate) use memory::Memory;
+pub(crate) use visits::{Deed, Doing, Limits, Reason, Visited, Visits};
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, pin::Pin};

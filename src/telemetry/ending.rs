@@ -149,6 +149,7 @@ impl Ending {
         let end = move || {
             // So that the last push has them.
             this.pipeline.funnels.settle_all();
+            this.pipeline.sessions.settle_all(this.pipeline);
             this.worker.begin_to_stop(within);
             let is_in_time = async {
                 tokio::select! {

@@ -1,4 +1,4 @@
-//! Funnels and users between two looks at the numbers: what waits is counted all the same.
+//! Funnels, users and sessions between two looks at the numbers: what waits is counted all the same.
 
 use crate::{pipeline::Pipeline, worker::Worker};
 use std::time::Duration;
@@ -6,9 +6,12 @@ use tokio::time;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Has the worker count the steps of funnels and the users, where there are any.
+/// Has the worker count the steps of funnels, users and sessions, where there are any.
 pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
-    if !pipeline.funnels.are_declared() && !pipeline.users.are_declared() {
+    let is_any_declared = pipeline.funnels.are_declared()
+        || pipeline.users.are_declared()
+        || pipeline.sessions.are_declared();
+    if !is_any_declared {
         return;
     }
     worker.settle(move |mut stop| async move {
@@ -27,6 +30,7 @@ async fn settle_all(pipeline: &Pipeline) {
     let answers = [
         pipeline.funnels.settle().await,
         pipeline.users.settle().await,
+        pipeline.sessions.settle(pipeline).await,
     ];
     pipeline
         .sharing

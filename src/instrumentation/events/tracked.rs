@@ -245,7 +245,9 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     let step = pipeline.funnels.step(name);
     let sighting = pipeline.users.tracked(name);
     let is_recorded = pipeline.handoff.wants(Signal::Logs);
-    if step.is_none() && sighting.is_none() && !is_recorded {
+    let activity = pipeline.sessions.activity(name);
+    let is_asked_for = step.is_some() || sighting.is_some() || activity.is_some();
+    if !is_asked_for && !is_recorded {
         return;
     }
     let at = pipeline.clock.now();
@@ -263,6 +265,9 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
         }
         if let Some(sighting) = sighting {
             sighting.tell(at, fields);
+        }
+        if let Some(activity) = activity {
+            activity.tell(at, id, name, fields);
         }
     };
     let compose = |fields: &mut Fields| match id {

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use orderscope::{
     Telemetry, catalog,
-    events::{ActiveUsers, Feature, Funnel, Transaction},
+    events::{ActiveUsers, Feature, Funnel, Sessions, Transaction},
     export::{Destination, InMemory},
     metrics::Kind,
 };
@@ -22,7 +22,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 54] = [
+const NAMES: [(&str, &str, &str); 60] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -58,6 +58,24 @@ const NAMES: [(&str, &str, &str); 54] = [
     ("orderscope.users.refused", "orderscope_users_refused", ""),
     ("orderscope.feature.uses", "orderscope_feature_uses", ""),
     ("orderscope.feature.users", "orderscope_feature_users", ""),
+    (
+        "orderscope.sessions.started",
+        "orderscope_sessions_started",
+        "",
+    ),
+    ("orderscope.sessions.open", "orderscope_sessions_open", ""),
+    ("orderscope.sessions.ended", "orderscope_sessions_ended", ""),
+    (
+        "orderscope.session.duration",
+        "orderscope_session_duration_seconds",
+        "seconds",
+    ),
+    ("orderscope.session.exits", "orderscope_session_exits", ""),
+    (
+        "orderscope.sessions.refused",
+        "orderscope_sessions_refused",
+        "",
+    ),
     (
         "orderscope.funnel.attempts.opened",
         "orderscope_funnel_attempts_opened",
@@ -240,7 +258,7 @@ const NAMES: [(&str, &str, &str); 54] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 32] = [
+const ABSENT_AT_FIRST: [(&str, &str); 38] = [
     (
         "http.client.request.duration",
         "a series for each server that was called",
@@ -253,6 +271,12 @@ const ABSENT_AT_FIRST: [(&str, &str); 32] = [
         "orderscope.transactions",
         "series for each transaction, of which there is none",
     ),
+    ("orderscope.sessions.started", "nobody declared them"),
+    ("orderscope.sessions.open", "nobody declared them"),
+    ("orderscope.sessions.ended", "nobody declared them"),
+    ("orderscope.session.duration", "nobody declared them"),
+    ("orderscope.session.exits", "nobody declared them"),
+    ("orderscope.sessions.refused", "nobody declared them"),
     ("orderscope.users.active", "nobody declared them"),
     ("orderscope.users.refused", "nobody declared any users"),
     (
@@ -527,6 +551,7 @@ fn sending() -> Subject {
     let builder = Telemetry::builder("orders").destination(backend);
     let builder = builder
         .active_users(ActiveUsers::new())
+        .sessions(Sessions::new().lateness(Duration::ZERO))
         .feature(Feature::new("search").used_by("search"));
     Subject::of(builder.funnel(checkout).transaction(payment))
 }
