@@ -11,6 +11,7 @@ pub(crate) mod funnel;
 pub mod http;
 pub mod logs;
 pub mod process;
+pub(crate) mod sessions;
 pub mod telemetry;
 pub(crate) mod transaction;
 
@@ -42,6 +43,12 @@ pub const ALL: &[&Descriptor] = &[
     &events::USERS_REFUSED,
     &events::FEATURE_USES,
     &events::FEATURE_USERS,
+    &events::SESSIONS_STARTED,
+    &events::SESSIONS_OPEN,
+    &events::SESSIONS_ENDED,
+    &events::SESSION_DURATION,
+    &events::SESSION_EXITS,
+    &events::SESSIONS_REFUSED,
     &events::FUNNEL_OPENED,
     &events::FUNNEL_OPEN,
     &events::FUNNEL_REACHED,

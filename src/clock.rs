@@ -132,6 +132,19 @@ impl Anchor {
         }
     }
 
+    /// The instant of a time in nanoseconds since 1970; one that the monotonic clock has no word for is
+    /// when the clocks were read.
+    pub(crate) fn instant_of(&self, unix_nanos: u64) -> Instant {
+        let found = match unix_nanos.checked_sub(self.unix_nanos) {
+            Some(later) => self.instant.checked_add(Duration::from_nanos(later)),
+            None => {
+                let earlier = Duration::from_nanos(self.unix_nanos - unix_nanos);
+                self.instant.checked_sub(earlier)
+            }
+        };
+        found.unwrap_or(self.instant)
+    }
+
     /// The same as a time of the system's type.
     pub(crate) fn time(&self, at: Instant) -> SystemTime {
         let since_1970 = Duration::from_nanos(self.unix_nanos(at));

@@ -10,7 +10,7 @@ mod trace;
 mod trail;
 
 pub use carried::{Carried, carry};
-pub use identity::{identify, identify_session, identify_user};
+pub use identity::{end_session, identify, identify_session, identify_user};
 pub use trace::{TraceContext, current_trace};
 pub(crate) use {
     identity::Identity,

@@ -48,7 +48,7 @@
 //! | --- | --- |
 //! | [`telemetry`] | what the application holds, its builder, its routes, its end |
 //! | [`http`] | the layer, outcomes, streams, propagation, the layer for outgoing calls |
-//! | [`events`] | `track_event`, money, the vocabulary, funnels |
+//! | [`events`] | `track_event`, money, the vocabulary; funnels, transactions, features, active users, sessions |
 //! | [`errors`] | `capture_error`, panics, errors of handlers; their groups |
 //! | [`logs`], [`tracing_layer`] | severities, `critical!`, lines and their files; what becomes of `tracing` |
 //! | [`context`] | the current request: its trace, whom it is for, taking it along |

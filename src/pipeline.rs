@@ -6,6 +6,7 @@ mod funnels;
 mod given_ids;
 mod ledger;
 mod sampler;
+mod sessions;
 mod sharing;
 mod subject;
 mod tap;
@@ -18,6 +19,7 @@ pub(crate) use funnels::{Funnels, Step};
 pub(crate) use given_ids::{GivenIds, Held};
 pub(crate) use sampler::Exemplars;
 pub use sampler::Sampling;
+pub(crate) use sessions::{Activity, Named, Sessions, Who};
 pub(crate) use sharing::Sharing;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use transactions::Transactions;
@@ -57,6 +59,7 @@ pub(crate) struct Pipeline {
     pub(crate) funnels: Funnels,
     pub(crate) transactions: Transactions,
     pub(crate) users: Users,
+    pub(crate) sessions: Sessions,
     /// Told of requests that fail.
     pub(crate) response_tap: OnceLock<Box<dyn ResponseTap>>,
     /// Told of lines of log that carry an error.
@@ -155,6 +158,12 @@ impl Pipeline {
                 &registry,
                 Arc::clone(&sharing),
             ),
+            sessions: Sessions::new(
+                settings.declared.sessions.as_ref(),
+                clock.clone(),
+                &registry,
+                Arc::clone(&sharing),
+            ),
             sharing,
             transactions: Transactions::new(&settings.declared.transactions, &registry),
             registry,
@@ -171,6 +180,7 @@ impl Pipeline {
         pipeline.funnels.observe(&pipeline.registry);
         pipeline.given_ids.observe(&pipeline.registry);
         pipeline.users.observe(&pipeline.registry);
+        Sessions::observe(pipeline);
         pipeline
     }
 

@@ -8,9 +8,9 @@ pub(crate) use opentelemetry_semantic_conventions::attribute::{
     EXCEPTION_TYPE, HOST_NAME, HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD,
     HTTP_RESPONSE_BODY_SIZE, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, K8S_POD_UID,
     NETWORK_PROTOCOL_VERSION, PROCESS_PID, SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID,
-    SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, SESSION_ID, TELEMETRY_SDK_LANGUAGE,
-    TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, THREAD_NAME, URL_FULL, URL_PATH, URL_SCHEME,
-    URL_TEMPLATE, USER_ID,
+    SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, SESSION_ID, SESSION_PREVIOUS_ID,
+    TELEMETRY_SDK_LANGUAGE, TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, THREAD_NAME, URL_FULL,
+    URL_PATH, URL_SCHEME, URL_TEMPLATE, USER_ID,
 };
 pub(crate) use opentelemetry_semantic_conventions::metric::{
     HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE,
@@ -66,6 +66,16 @@ pub(crate) const TARGET: &str = "target";
 pub(crate) const FUNNEL_NAME: &str = "funnel.name";
 /// A step of a funnel, by the name of its event.
 pub(crate) const FUNNEL_STEP: &str = "funnel.step";
+/// A step of a session: an event, or a method and a route.
+pub(crate) const SESSION_STEP: &str = "session.step";
+/// Seconds from a session's start to its end.
+pub(crate) const SESSION_DURATION: &str = "orderscope.session.duration";
+/// Why a session ended.
+pub(crate) const SESSION_REASON: &str = "orderscope.session.reason";
+/// The steps of a session, with ` > ` between them.
+pub(crate) const SESSION_PATH: &str = "orderscope.session.path";
+/// How many steps came after those of the path.
+pub(crate) const SESSION_STEPS_BEYOND: &str = "orderscope.session.steps_beyond";
 /// A feature, by the name that it is declared with.
 pub(crate) const FEATURE_NAME: &str = "feature.name";
 /// The days that users are counted over: `day`, `week`, `month`.

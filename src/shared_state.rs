@@ -23,6 +23,7 @@ mod redis;
 #[cfg(test)]
 mod reference;
 mod seen;
+mod visits;
 
 pub(crate) use attempts::{Attempts, Happening, Outcome, Rules, Turn, What};
 pub(crate) use follower::{Follower, Machine};
@@ -31,6 +32,7 @@ pub(crate) use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub(crate) use seen::Seen;
+pub(crate) use visits::{Deed, Doing, Limits, Reason, Visited, Visits};
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, pin::Pin};
@@ -50,7 +52,6 @@ impl Id {
         u128::from_be_bytes(self.0)
     }
 
-    #[cfg(feature = "redis")]
     pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

@@ -2,11 +2,13 @@
 
 mod error_group;
 mod funnel;
+mod sessions;
 mod transaction;
 mod users;
 
 pub use error_group::ErrorGroup;
 pub use funnel::{Funnel, FunnelStep};
+pub use sessions::Sessions;
 pub use transaction::Transaction;
 pub use users::{Feature, Period, Users};
 
@@ -82,6 +84,12 @@ impl Snapshot {
     /// while a shared state does not answer: then nobody knows.
     pub fn active_users(&self) -> Option<Users> {
         Users::active(self)
+    }
+
+    /// What sessions have come to, where they are
+    /// [followed](crate::telemetry::Builder::sessions).
+    pub fn sessions(&self) -> Option<Sessions> {
+        Sessions::of(self)
     }
 
     /// What became of the features that were declared, in the order of their names.

@@ -1,12 +1,13 @@
-//! Who comes, and what of the platform they use.
+//! Who comes, how long they stay, and what of the platform they use.
 
 use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
+    time::Duration,
 };
 
 use orderscope::{
-    events::{ActiveUsers, DishViewed, FavoriteAdded, Feature, OrderTracked, Search},
+    events::{ActiveUsers, DishViewed, FavoriteAdded, Feature, OrderTracked, Search, Sessions},
     snapshot::{self, Period, Snapshot},
     telemetry::Builder,
 };
@@ -20,7 +21,13 @@ pub(crate) fn declare(telemetry: Builder) -> Builder {
         Feature::new("menu").used_by(DishViewed::NAME),
         Feature::new("tracking").used_by(OrderTracked::NAME),
     ];
-    let telemetry = telemetry.active_users(ActiveUsers::new().time_zone("Europe/Vienna"));
+    // A visit takes seconds here, and one process tells of it in order.
+    let sessions = Sessions::new()
+        .idle_after(Duration::from_secs(4))
+        .lateness(Duration::ZERO);
+    let telemetry = telemetry
+        .sessions(sessions)
+        .active_users(ActiveUsers::new().time_zone("Europe/Vienna"));
     features.into_iter().fold(telemetry, Builder::feature)
 }
 
@@ -46,6 +53,48 @@ struct Used {
     users: Option<Users>,
     /// The share of today's users who used it.
     usage: Option<f64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Visits {
+    started: u64,
+    open: u64,
+    timed_out: u64,
+    cut_off: u64,
+    ended_explicitly: u64,
+    median_seconds: Option<f64>,
+    /// Where most of them ended.
+    exits: Vec<(String, u64)>,
+}
+
+impl From<snapshot::Sessions> for Visits {
+    fn from(sessions: snapshot::Sessions) -> Self {
+        Self {
+            started: sessions.started,
+            open: sessions.open,
+            timed_out: sessions.timed_out,
+            cut_off: sessions.cut_off,
+            ended_explicitly: sessions.ended_explicitly,
+            median_seconds: sessions.median_seconds,
+            exits: sessions.exits,
+        }
+    }
+}
+
+impl Display for Visits {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { started, open, .. } = self;
+        let ended = started - open;
+        let median = self.median_seconds.unwrap_or_default();
+        writeln!(
+            f,
+            "sessions: {started} started, {ended} ended after {median:.1} s in the median"
+        )?;
+        for (step, count) in self.exits.iter().take(3) {
+            writeln!(f, "  {count:>6}  ended with {step}")?;
+        }
+        Ok(())
+    }
 }
 
 impl From<snapshot::Users> for Users {

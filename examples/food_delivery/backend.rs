@@ -45,7 +45,9 @@ impl Backend {
         let logs = memory.logs();
         let mut events = BTreeMap::new();
         for log in &logs {
-            if !matches!(&*log.event_name, "" | "exception") {
+            // Sessions are told of by the telemetry itself.
+            let is_session = log.event_name.starts_with("session.");
+            if !is_session && !matches!(&*log.event_name, "" | "exception") {
                 *events.entry(log.event_name.clone()).or_default() += 1;
             }
         }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::{
-    audience::{Active, Features},
+    audience::{Active, Features, Visits},
     backend::Received,
     funnels::Funnels,
     ledger::Ledger,
@@ -43,6 +43,7 @@ pub(crate) struct Summary {
     tallies: Tallies,
     error_groups: Problems,
     funnels: Funnels,
+    sessions: Option<Visits>,
     active_users: Active,
     features: Features,
     transactions: BTreeMap<String, Ended>,
@@ -98,6 +99,7 @@ impl Summary {
             tallies: Tallies::of(snapshot),
             error_groups: Problems::of(snapshot),
             funnels: Funnels::of(snapshot),
+            sessions: snapshot.sessions().map(Visits::from),
             active_users: Active::of(snapshot),
             features: Features::of(snapshot),
             transactions: transactions(snapshot),
@@ -230,6 +232,9 @@ impl Display for Summary {
                 f,
                 "transaction {name}: {succeeded} succeeded, {failed} failed"
             )?;
+        }
+        if let Some(sessions) = &self.sessions {
+            write!(f, "{sessions}")?;
         }
         write!(f, "{}{}", self.active_users, self.features)?;
         writeln!(f, "telemetry\n{}", self.ledger)?;

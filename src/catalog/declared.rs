@@ -1,7 +1,8 @@
 //! What the business declares of itself.
 
 use super::{
-    active_users::ActiveUsers, feature::Feature, funnel::Funnel, transaction::Transaction,
+    active_users::ActiveUsers, feature::Feature, funnel::Funnel, sessions::Sessions,
+    transaction::Transaction,
 };
 
 /// Checked by the builder, counted by the pipeline.
@@ -12,4 +13,6 @@ pub(crate) struct Declared {
     pub(crate) features: Vec<Feature>,
     /// `None`: nobody is counted but by features.
     pub(crate) active_users: Option<ActiveUsers>,
+    /// `None`: no session is followed.
+    pub(crate) sessions: Option<Sessions>,
 }

@@ -134,3 +134,54 @@ pub const FUNNEL_REFUSED: Descriptor = Descriptor::counter(
     "Steps of a funnel that could not be counted, by reason.",
 )
 .with_attributes(&[semconv::FUNNEL_NAME, semconv::REASON]);
+
+/// Sessions that were begun, when their first activity has been applied.
+pub const SESSIONS_STARTED: Descriptor = Descriptor::counter(
+    "orderscope.sessions.started",
+    Unit::things("{session}"),
+    "Sessions that were begun.",
+)
+.with_attributes(&[semconv::SCOPE]);
+
+/// Sessions that go on.
+pub const SESSIONS_OPEN: Descriptor = Descriptor::up_down_counter(
+    "orderscope.sessions.open",
+    Unit::things("{session}"),
+    "Sessions that go on.",
+)
+.with_attributes(&[semconv::SCOPE]);
+
+/// Sessions that ended: `reason` is `timeout` (no activity), `max_duration`, `explicit`.
+pub const SESSIONS_ENDED: Descriptor = Descriptor::counter(
+    "orderscope.sessions.ended",
+    Unit::things("{session}"),
+    "Sessions that ended, by reason.",
+)
+.with_attributes(&[semconv::REASON, semconv::SCOPE]);
+
+/// From the first activity of a session that ended to its last, or to the end that it was given.
+pub const SESSION_DURATION: Descriptor = Descriptor::histogram(
+    "orderscope.session.duration",
+    Unit::SECONDS,
+    "Time from a session's start to its end.",
+)
+.with_attributes(&[semconv::SCOPE])
+.with_edges(HUMAN);
+
+/// Sessions that ended, by their last step.
+pub const SESSION_EXITS: Descriptor = Descriptor::counter(
+    "orderscope.session.exits",
+    Unit::things("{session}"),
+    "Sessions that ended, by the last step of each.",
+)
+.with_attributes(&[semconv::SESSION_STEP, semconv::SCOPE]);
+
+/// Activity that no session could be made of: `reason` is `late` (later than the lateness), `units_full`
+/// (1,000,000 sessions are open or remembered, or one has too much at once), `queue_full`, `unavailable`
+/// and `garbled` (the shared state keeps something else in its place).
+pub const SESSIONS_REFUSED: Descriptor = Descriptor::counter(
+    "orderscope.sessions.refused",
+    Unit::things("{activity}"),
+    "Activity of users that could not be counted to a session, by reason.",
+)
+.with_attributes(&[semconv::REASON]);

@@ -2,6 +2,7 @@
 
 use super::with_request_mut;
 use crate::{
+    pipeline::{Named, Who},
     records::{self, Fields},
     semconv,
 };
@@ -15,6 +16,8 @@ const LONGEST: usize = 128;
 pub(crate) struct Identity {
     user: String,
     session: String,
+    /// Whether the session was ended: what is left of the request is of none.
+    has_left: bool,
 }
 
 /// Says whom the current request is for. From here on its errors, events and log lines carry
@@ -42,17 +45,58 @@ pub fn identify_user(user_id: impl fmt::Display) {
     let user = cut(&user_id);
     let _ = with_request_mut(|request| {
         let user = request.pipeline.settings.user_ids.tell(user);
-        request.identity.get_or_insert_default().user = user;
+        let identity = request.identity.get_or_insert_default();
+        identity.user = user;
+        identity.has_left = false;
     });
 }
 
 /// As [`identify`], where the user is not known.
 pub fn identify_session(session_id: impl fmt::Display) {
     let session = cut(&session_id);
-    let _ = with_request_mut(|request| request.identity.get_or_insert_default().session = session);
+    let _ = with_request_mut(|request| {
+        let identity = request.identity.get_or_insert_default();
+        identity.session = session;
+        identity.has_left = false;
+    });
+}
+
+/// Ends the session of the current request, as at logout, where sessions are
+/// [followed](crate::telemetry::Builder::sessions); the request's own end counts to no session any more.
+/// An event that is tracked after it begins another session: track `logged_out` before. Outside a
+/// request it does nothing.
+///
+/// ```
+/// async fn log_out() -> &'static str {
+///     orderscope::track_event!("logged_out");
+///     orderscope::context::end_session();
+///     "see you"
+/// }
+/// ```
+pub fn end_session() {
+    let _ = with_request_mut(|request| {
+        let Some(identity) = &mut request.identity else {
+            return;
+        };
+        let (pipeline, id) = (request.pipeline, request.trace.deed());
+        let now = pipeline.clock.now();
+        pipeline.sessions.tell(now, id, Named::End, identity.who());
+        identity.has_left = true;
+    });
 }
 
 impl Identity {
+    /// Whose session the request is of.
+    pub(crate) fn who(&self) -> Who<'_> {
+        if self.has_left {
+            return Who::default();
+        }
+        Who {
+            session: self.session(),
+            user: self.user(),
+        }
+    }
+
     pub(crate) fn user(&self) -> Option<&str> {
         Some(self.user.as_str()).filter(|user| !user.is_empty())
     }

@@ -49,6 +49,12 @@ impl TraceContext {
         self.state.as_deref()
     }
 
+    /// What orders what is done in it among what is done at the same moment elsewhere.
+    pub(crate) fn deed(&self) -> u128 {
+        let span = u64::from_be_bytes(self.span_id.to_bytes());
+        u128::from_be_bytes(self.trace_id.to_bytes()) ^ u128::from(span)
+    }
+
     #[inline]
     pub(crate) fn span(&self) -> SpanContext {
         SpanContext {

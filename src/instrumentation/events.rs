@@ -100,6 +100,41 @@
 //! seconds, and is not there while the shared state does not answer; who is seen meanwhile waits, up to
 //! 65,536 of a day, and is counted then.
 //!
+//! # Sessions
+//!
+//! [`Sessions`] are declared with the [builder](crate::telemetry::Builder::sessions). Then whatever is
+//! tracked, and every request that the HTTP layer has seen the end of, is activity of the session that
+//! the application names, by [`context::identify`](crate::context::identify) or the event's own
+//! `session.id`; where it names none, of the user; of nobody where neither is known. A session begins
+//! with the first activity and ends
+//!
+//! | reason | when | as of |
+//! | --- | --- | --- |
+//! | `timeout` | 30 minutes after the last activity; one at exactly that moment extends it | the last activity |
+//! | `max_duration` | 24 hours after its start, however busy | then |
+//! | `explicit` | [`context::end_session`](crate::context::end_session), as at logout | then |
+//!
+//! Server-side events extend none: [`Sessions::not_extended_by`]. Where a destination takes logs, records
+//! named `session.start` and `session.end` leave, with `session.id`, `user.id` where known, and the end
+//! with `orderscope.session.duration` in seconds, `….reason`, `….path` (events and routes such as
+//! `cart_viewed > POST /orders`; a route stands where its request ended; at most 50 steps and 4,000
+//! bytes) and `….steps_beyond`, how many followed.
+//!
+//! `session.id` is the application's, else made. What is done after the end under the same id, or by the
+//! same user, is a continuation: it has a made id, and `session.previous_id`. That is known for 24 hours
+//! after the end; then the application's id is free again. Sessions that are open or remembered
+//! are at most 1,000,000.
+//!
+//! | metric | what it counts |
+//! | --- | --- |
+//! | `orderscope.sessions.started`, `….open`, `….ended{reason}` | sessions |
+//! | `orderscope.session.duration` | seconds from start to end |
+//! | `orderscope.session.exits{session.step}` | sessions that ended, by their last step |
+//! | `orderscope.sessions.refused{reason}` | activity that could not be counted: `late`, `units_full`, `queue_full`, `unavailable`, `garbled` |
+//!
+//! As attempts at funnels, sessions are those of ten seconds ago, begin anew with the process, and carry
+//! `scope`. [`Snapshot::sessions`](crate::snapshot::Snapshot::sessions) has them.
+//!
 //! # Names
 //!
 //! An event's name is snake_case, in the past tense where it says that something was done, and
@@ -128,6 +163,7 @@ pub use crate::catalog::{
     active_users::ActiveUsers,
     feature::Feature,
     funnel::{Funnel, Reentry, Subject},
+    sessions::Sessions,
     transaction::Transaction,
 };
 pub use money::{Currency, Money};

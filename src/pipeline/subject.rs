@@ -34,6 +34,14 @@ pub(super) fn of_text(text: &str) -> Option<Id> {
     is_said.then(|| hashed(text))
 }
 
+/// As [`of_text`], of a session: no user of the same name is meant.
+pub(super) fn of_session(text: &str) -> Option<Id> {
+    const KEYS: (u64, u64) = (0x0073_6573_7369_6f6e, 1);
+    let is_said = !text.trim().is_empty() && text != MASK;
+    let hash = || SipHasher13::new_with_keys(KEYS.0, KEYS.1).hash(text.as_bytes());
+    is_said.then(|| hash().as_u128().into())
+}
+
 /// The id of an event, which orders those of one moment.
 pub(super) fn of_event(id: &str) -> Id {
     Uuid::parse_str(id).map_or_else(|_| hashed(id), |id| id.as_u128().into())

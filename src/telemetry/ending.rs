@@ -151,6 +151,7 @@ impl Ending {
             // So that the last push has them.
             events::let_all_go(this.pipeline);
             this.pipeline.funnels.settle_all();
+            this.pipeline.sessions.settle_all(this.pipeline);
             this.worker.begin_to_stop(within);
             let is_in_time = async {
                 tokio::select! {

@@ -190,6 +190,7 @@ fn assert_every_signal_is_told(summary: &Value) {
     assert_errors_are_grouped(summary);
     assert_funnels_add_up(summary);
     assert_users_are_told(summary);
+    assert_sessions_add_up(summary);
     let payment = &summary["transactions"]["payment"];
     assert_eq!(payment["succeeded"], summary["events"]["payment_succeeded"]);
     assert_eq!(payment["failed"], summary["events"]["payment_failed"]);
@@ -242,6 +243,26 @@ fn assert_funnels_add_up(summary: &Value) {
         let last = summary["events"][steps[2]].as_u64().unwrap();
         assert!(converted <= last, "{name}: {funnel}");
     }
+}
+
+/// Every login begins a session, and each is open or has ended in one place.
+fn assert_sessions_add_up(summary: &Value) {
+    let sessions = &summary["sessions"];
+    let count = |what: &str| sessions[what].as_u64().unwrap();
+    let ended = ["timed_out", "cut_off", "ended_explicitly"].map(count);
+    assert_eq!(count("started"), count("open") + ended.iter().sum::<u64>());
+    let logins = summary["events"]["login"].as_u64().unwrap();
+    assert!(count("started") >= logins && logins > 0, "{sessions}");
+    assert!(count("timed_out") > 0, "{sessions}");
+    assert!(
+        sessions["median_seconds"].as_f64() > Some(0.0),
+        "{sessions}"
+    );
+    let exits = sessions["exits"].as_array().unwrap();
+    assert!(
+        exits.iter().all(|exit| exit[1].as_u64() > Some(0)),
+        "{sessions}"
+    );
 }
 
 /// Whoever has logged in is active, and features have no more users than there are.

@@ -26,6 +26,7 @@ mod groups;
 mod logs;
 mod losses;
 mod secrets;
+mod sessions;
 mod traces;
 mod transactions;
 mod users;

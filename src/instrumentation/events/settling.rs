@@ -1,4 +1,4 @@
-//! Funnels and users between two looks at the numbers: what waits is counted all the same.
+//! Funnels, users and sessions between two looks at the numbers: what waits is counted all the same.
 
 use super::tracked;
 use crate::{pipeline::Pipeline, worker::Worker};
@@ -7,10 +7,11 @@ use tokio::time;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Has the worker count the steps of funnels and the users, where there are any.
+/// Has the worker count the steps of funnels, users and sessions, where there are any.
 pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
     let is_asked_for = pipeline.funnels.are_declared()
         || pipeline.users.are_declared()
+        || pipeline.sessions.are_declared()
         || pipeline.given_ids.are_shared();
     if !is_asked_for {
         return;
@@ -35,6 +36,7 @@ async fn settle_all(pipeline: &Pipeline) {
         pipeline.given_ids.settle(let_go, refuse).await,
         pipeline.funnels.settle().await,
         pipeline.users.settle().await,
+        pipeline.sessions.settle(pipeline).await,
     ];
     pipeline
         .sharing

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     context::{self, Happened},
-    pipeline::{self, Held, Pipeline, Sighting, Step},
+    pipeline::{self, Activity, Held, Pipeline, Sighting, Step},
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
 };
@@ -259,7 +259,7 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     let at = pipeline.clock.now();
     let compose = |id: &str, fields: &mut Fields| {
         describe(id, fields, compose);
-        counted.tell(at, id, fields.as_bytes());
+        counted.tell(at, id, name, fields.as_bytes());
     };
     let compose = |fields: &mut Fields| match id {
         Some(id) => compose(id, fields),
@@ -275,6 +275,7 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
 struct Counted<'a> {
     step: Option<Step<'a>>,
     sighting: Option<Sighting<'a>>,
+    activity: Option<Activity<'a>>,
 }
 
 impl<'a> Counted<'a> {
@@ -285,19 +286,23 @@ impl<'a> Counted<'a> {
         Self {
             step: pipeline.funnels.step(name),
             sighting: pipeline.users.tracked(name),
+            activity: pipeline.sessions.activity(name),
         }
     }
 
     fn is_asked_for(&self) -> bool {
-        self.step.is_some() || self.sighting.is_some()
+        self.step.is_some() || self.sighting.is_some() || self.activity.is_some()
     }
 
-    fn tell(self, at: Instant, id: &str, fields: &[u8]) {
+    fn tell(self, at: Instant, id: &str, name: &'static str, fields: &[u8]) {
         if let Some(step) = self.step {
             step.tell(at, id, fields);
         }
         if let Some(sighting) = self.sighting {
             sighting.tell(at, fields);
+        }
+        if let Some(activity) = self.activity {
+            activity.tell(at, id, name, fields);
         }
     }
 }
@@ -353,7 +358,7 @@ fn hold(
 /// Counts and records an event that was held.
 pub(super) fn let_go(pipeline: &Pipeline, event: Held) {
     let counted = Counted::of(pipeline, event.name);
-    counted.tell(event.at, &event.id, &event.fields);
+    counted.tell(event.at, &event.id, event.name, &event.fields);
     if let Some(record) = event.record {
         pipeline.handoff.offer(record, &event.fields);
     }

@@ -15,7 +15,7 @@ use crate::{
     context::{self, TraceContext},
     ids::{SpanContext, SpanId},
     metrics::UpDownCounter,
-    pipeline::ResponseTap,
+    pipeline::{Named, ResponseTap},
     records::{Signal, cut},
     semconv,
 };
@@ -289,11 +289,17 @@ impl Exchange {
     /// Whoever the request was for was active when it ended.
     fn tell_user(&self) {
         let pipeline = self.instruments.pipeline;
-        let request = self.request.as_ref();
-        if let Some(identity) = request.and_then(|request| request.identity.as_deref())
-            && let Some(user) = identity.user()
+        if let Some(request) = &self.request
+            && let Some(identity) = &request.identity
         {
-            pipeline.users.tell_request(pipeline.clock.now(), user);
+            let now = pipeline.clock.now();
+            if let Some(user) = identity.user() {
+                pipeline.users.tell_request(now, user);
+            }
+            let (method, route) = (request.method, request.route);
+            let what = Named::Request { method, route };
+            let id = request.trace.deed();
+            pipeline.sessions.tell(now, id, what, identity.who());
         }
     }
 
@@ -310,7 +316,8 @@ impl Drop for Exchange {
         let instruments = self.instruments;
         instruments.active(self.traits).add(-1);
         instruments.finished(outcome, self.status).add(1);
-        if instruments.pipeline.users.are_declared() {
+        let pipeline = instruments.pipeline;
+        if pipeline.users.are_declared() || pipeline.sessions.are_declared() {
             self.tell_user();
         }
         let is_measured = outcome != Outcome::Upgraded && self.traits.protocol == Protocol::Http;

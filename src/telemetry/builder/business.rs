@@ -7,7 +7,7 @@ use crate::{
     catalog::declared::Declared,
     clock::Clock,
     error::Error,
-    events::{self, ActiveUsers, Feature, Funnel, Transaction},
+    events::{self, ActiveUsers, Feature, Funnel, Sessions, Transaction},
     shared_state::{Memory, SharedState},
 };
 use std::sync::Arc;
@@ -63,6 +63,14 @@ impl Builder {
         self
     }
 
+    /// Follows sessions; the last call stands. Default: none are followed. [`crate::events`] says when
+    /// one begins and ends. Times that contradict each other, and events that are none, are refused by
+    /// `build()`.
+    pub fn sessions(mut self, sessions: Sessions) -> Self {
+        self.business.declared.sessions = Some(sessions);
+        self
+    }
+
     /// Names of events that the application declares itself, so that funnels, transactions and
     /// features may speak of them and a misspelt one is noticed. May be called again.
     pub fn own_events<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
@@ -91,6 +99,9 @@ impl Business {
         }
         if let Some(active_users) = &self.declared.active_users {
             active_users.check()?;
+        }
+        if let Some(sessions) = &self.declared.sessions {
+            sessions.check(is_known)?;
         }
         let features: Vec<_> = self.declared.features.iter().map(Feature::name).collect();
         if features.len() > MOST_FEATURES {

@@ -9,7 +9,9 @@ use std::{env, fs, process};
 use axum::Router;
 use axum::routing::get;
 use hyper::StatusCode;
-use orderscope::events::{ActiveUsers, CartViewed, Currency, Feature, Funnel, Money, OrderPlaced};
+use orderscope::events::{
+    ActiveUsers, CartViewed, Currency, Feature, Funnel, Money, OrderPlaced, Sessions,
+};
 use orderscope::export::{Destination, InMemory};
 use orderscope::logs::{Format, LogFile};
 use orderscope::telemetry::{Builder, Sampling};
@@ -175,10 +177,11 @@ fn a_step_of_a_funnel_allocates_nothing_whether_its_event_is_recorded_or_not() {
 }
 
 #[test]
-fn users_and_features_allocate_nothing_by_event_or_request() {
+fn users_features_and_sessions_allocate_nothing_by_event_or_request() {
     let (_, ordered) = USES[3];
     for builder in [in_memory(), Telemetry::builder("orders")] {
         let builder = builder.active_users(ActiveUsers::new());
+        let builder = builder.sessions(Sessions::new());
         let feature = Feature::new("orders").used_by(OrderPlaced::NAME);
         let telemetry = builder.feature(feature).build().unwrap();
         assert_eq!(within_a_request(&telemetry, ordered), 0);

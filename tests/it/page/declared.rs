@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use orderscope::{
     Telemetry, catalog,
-    events::{ActiveUsers, Feature, Funnel, Transaction},
+    events::{ActiveUsers, Feature, Funnel, Sessions, Transaction},
     export::{Destination, InMemory},
     metrics::Kind,
 };
@@ -22,7 +22,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 54] = [
+const NAMES: [(&str, &str, &str); 61] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -58,6 +58,24 @@ const NAMES: [(&str, &str, &str); 54] = [
     ("orderscope.users.refused", "orderscope_users_refused", ""),
     ("orderscope.feature.uses", "orderscope_feature_uses", ""),
     ("orderscope.feature.users", "orderscope_feature_users", ""),
+    (
+        "orderscope.sessions.started",
+        "orderscope_sessions_started",
+        "",
+    ),
+    ("orderscope.sessions.open", "orderscope_sessions_open", ""),
+    ("orderscope.sessions.ended", "orderscope_sessions_ended", ""),
+    (
+        "orderscope.session.duration",
+        "orderscope_session_duration_seconds",
+        "seconds",
+    ),
+    ("orderscope.session.exits", "orderscope_session_exits", ""),
+    (
+        "orderscope.sessions.refused",
+        "orderscope_sessions_refused",
+        "",
+    ),
     (
         "orderscope.funnel.attempts.opened",
         "orderscope_funnel_attempts_opened",
@@ -233,6 +251,11 @@ const NAMES: [(&str, &str, &str); 54] = [
         "",
     ),
     (
+        "orderscope.shared_state.degraded",
+        "orderscope_shared_state_degraded",
+        "",
+    ),
+    (
         "orderscope.worker.restarts",
         "orderscope_worker_restarts",
         "",
@@ -240,7 +263,7 @@ const NAMES: [(&str, &str, &str); 54] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 32] = [
+const ABSENT_AT_FIRST: [(&str, &str); 39] = [
     (
         "http.client.request.duration",
         "a series for each server that was called",
@@ -253,6 +276,16 @@ const ABSENT_AT_FIRST: [(&str, &str); 32] = [
         "orderscope.transactions",
         "series for each transaction, of which there is none",
     ),
+    (
+        "orderscope.shared_state.degraded",
+        "a memory always answers",
+    ),
+    ("orderscope.sessions.started", "nobody declared them"),
+    ("orderscope.sessions.open", "nobody declared them"),
+    ("orderscope.sessions.ended", "nobody declared them"),
+    ("orderscope.session.duration", "nobody declared them"),
+    ("orderscope.session.exits", "nobody declared them"),
+    ("orderscope.sessions.refused", "nobody declared them"),
     ("orderscope.users.active", "nobody declared them"),
     ("orderscope.users.refused", "nobody declared any users"),
     (
@@ -402,6 +435,10 @@ fn each_family_is_of_its_declared_kind_unit_and_attributes() {
     for format in BOTH {
         let page = subject.parsed(&mut parser, format).unwrap();
         for (name, family, unit) in NAMES {
+            // Only one that others share ever is.
+            if name == "orderscope.shared_state.degraded" {
+                continue;
+            }
             let descriptor = catalog::ALL.iter().find(|d| d.name() == name).unwrap();
             let family = page
                 .get(family)
@@ -450,7 +487,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
     // The instruments of the catalog that have attributes.
-    assert_eq!(series("orderscope_series_overflowed"), 38);
+    assert_eq!(series("orderscope_series_overflowed"), 49);
     assert_eq!(series("orderscope_values_refused"), 2);
     // Of metrics, and of records.
     assert_eq!(series("orderscope_values_truncated"), 2);
@@ -499,7 +536,7 @@ fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
             .collect::<BTreeMap<_, _>>()
     });
     assert_eq!(pages[0], pages[1]);
-    assert_eq!(pages[0].len(), 9);
+    assert_eq!(pages[0].len(), 10);
     for descriptor in catalog::ALL.iter().filter(|d| d.kind() == Kind::Histogram) {
         let (_, family, _) = NAMES
             .iter()
@@ -527,6 +564,7 @@ fn sending() -> Subject {
     let builder = Telemetry::builder("orders").destination(backend);
     let builder = builder
         .active_users(ActiveUsers::new())
+        .sessions(Sessions::new().lateness(Duration::ZERO))
         .feature(Feature::new("search").used_by("search"));
     Subject::of(builder.funnel(checkout).transaction(payment))
 }
@@ -551,7 +589,9 @@ async fn busy(subject: &Subject) {
         .route(
             "/orders/{id}",
             get(async || {
+                orderscope::context::identify("u-7", "s-9");
                 orderscope::track_event!("dish_viewed");
+                orderscope::context::end_session();
                 "an order"
             }),
         )
@@ -567,4 +607,6 @@ async fn busy(subject: &Subject) {
     let call = Request::get("http://couriers:3000/").body(()).unwrap();
     couriers.oneshot(call).await.unwrap();
     assert!(subject.telemetry.flush(Duration::from_secs(10)).await);
+    // What is said of a session is counted a moment later.
+    std::thread::sleep(Duration::from_millis(200));
 }
