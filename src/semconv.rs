@@ -56,6 +56,7 @@ pub(crate) const PANIC_REPEATED: &str = "orderscope.panic.repeated";
 pub(crate) const EVENT: &str = "event";
 /// The id of one business event.
 pub(crate) const EVENT_ID: &str = "orderscope.event.id";
+pub(crate) const EVENT_TIME_REPLACED: &str = "orderscope.event.time.replaced";
 /// Where records are sent, by the name that it was given.
 pub(crate) const DESTINATION: &str = "destination";
 /// On a span that was kept though its trace is not recorded: its parent and children are missing.

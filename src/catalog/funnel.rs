@@ -1,7 +1,11 @@
 //! The declaration of a funnel: the steps that lead somewhere, and what counts as an attempt at it.
 
 use crate::error::Error;
-use std::time::Duration;
+use siphasher::sip::SipHasher13;
+use std::{
+    hash::{Hash as _, Hasher as _},
+    time::Duration,
+};
 
 /// Steps that one funnel may have, and exclusions.
 pub(crate) const MOST_STEPS: usize = 16;
@@ -133,6 +137,13 @@ impl Funnel {
 
     pub(crate) fn exclusions(&self) -> impl Iterator<Item = &str> {
         self.exclusions.iter().map(String::as_str)
+    }
+
+    /// Tells it from others of its name, in every process.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        format!("{self:?}").hash(&mut hasher);
+        hasher.finish()
     }
 
     pub(crate) fn window(&self) -> Duration {

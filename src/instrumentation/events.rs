@@ -33,6 +33,7 @@
 //! | --- | --- | --- |
 //! | an event is tracked | + 1, at once | built, unless no destination takes logs |
 //! | its id is given, and blank | – ; `orderscope.events.refused{reason="empty_id"}` + 1 | none |
+//! | an event of its name had its id within a day | – ; `orderscope.events.refused{reason="duplicate"}` + 1 | none |
 //! | [`Money::in_code`] does not know the currency | – ; `orderscope.events.refused{reason="unknown_currency"}` + 1 | none |
 //! | no telemetry is there to take it | – ; `orderscope.records.unclaimed` + 1 | none |
 //!
@@ -66,7 +67,8 @@
 //! before is not told to what they did until then: a new attempt begins.
 //!
 //! Attempts are kept in the process, at most a million a funnel, and begin anew with it; numbers carry
-//! `scope="process"`. An attempt is counted where all its events come to one process.
+//! `scope="process"`. An attempt is counted where all its events come to one process, or where the
+//! processes [share their state](#several-processes).
 //!
 //! # Transactions
 //!
@@ -134,6 +136,32 @@
 //!
 //! As attempts at funnels, sessions are those of ten seconds ago, begin anew with the process, and carry
 //! `scope`. [`Snapshot::sessions`](crate::snapshot::Snapshot::sessions) has them.
+//!
+//! # Several processes
+//!
+//! Behind a load balancer the events of one user come to any replica of a service. With
+//! `Builder::shared_state` (feature `redis`) the attempts, sessions and users of all replicas are kept in
+//! one Redis, and what follows from an event is the same whichever replica it came to:
+//!
+//! - Funnels and sessions carry `scope="global"`. What became of an attempt is counted by one replica, so
+//!   `sum()` over them is the truth; so is the sum of `….open`. A single replica's numbers say nothing.
+//! - Users carry `scope="global"` too, and are told by each replica: `max()`, never `sum()`.
+//! - An event with an id of the application's is counted by the replica that met it first, and refused as
+//!   `duplicate` by the others; until that is known, a quarter of a second as a rule, it waits.
+//! - Events are applied two seconds later than in one process, since they are on the way.
+//! - A funnel that is declared otherwise than before begins anew.
+//!
+//! Nobody who records waits for Redis. While it does not answer, `orderscope.shared_state.degraded{reason}`
+//! is 1 (`unreachable`, `timeout`, `refused`, `wrong_type`, `reply_too_large`), and 65,536 steps, deeds and
+//! users each wait; what finds no room is counted as `queue_full`, events with an id are counted unchecked
+//! after ten seconds. When it answers again, counting goes on within three seconds, nothing twice.
+//! A quarter of a second of what was told is lost with a process that is killed.
+//!
+//! # Times
+//!
+//! An event happens when it is tracked, unless it [says otherwise](Event::time) (`event_time = …` in the
+//! macro): a customer's phone may have seen it before it had a connection. A time within a day of the
+//! server's is believed; another is replaced, and the record carries `orderscope.event.time.replaced`.
 //!
 //! # Names
 //!

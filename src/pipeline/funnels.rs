@@ -270,7 +270,8 @@ fn follower(declared: &Funnel) -> Follower<Attempts> {
         micros(declared.allowed_lateness()),
     );
     let space = Space {
-        name: format!("funnel:{}", declared.name()).into(),
+        // Attempts at one that was declared otherwise are attempts at another.
+        name: format!("funnel:{}:{:x}", declared.name(), declared.digest()).into(),
         most_units: MOST_UNITS,
         keep: window.saturating_add(lateness).saturating_add(KEPT),
     };

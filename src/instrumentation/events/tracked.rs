@@ -5,18 +5,21 @@ use super::{
     properties::{Properties, Property},
 };
 use crate::{
+    clock::Clock,
     context::{self, Happened},
     pipeline::{self, Activity, Held, Pipeline, Sighting, Step},
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
 };
 use compact_str::CompactString;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The reason for which an event without a usable id is refused.
 const EMPTY_ID: &str = "empty_id";
 /// The reason for which an event is refused that has the id of an earlier one of its name.
 const DUPLICATE: &str = "duplicate";
+/// How far from the server's a clock may be that is believed.
+const BELIEVED: Duration = Duration::from_secs(24 * 3_600);
 
 /// Something that happens in the business, with what is worth knowing of it.
 ///
@@ -67,6 +70,14 @@ pub trait Event {
     fn id(&self) -> Option<&str> {
         None
     }
+
+    /// When it happened, by the clock of whoever saw it, such as a customer's phone. Default: none, and
+    /// it happens now. A time that is more than a day from the server's is replaced by now, and the record
+    /// says so in `orderscope.event.time.replaced`. What comes later than a funnel's lateness is no step
+    /// of it any more.
+    fn time(&self) -> Option<SystemTime> {
+        None
+    }
 }
 
 impl<E: Event> Event for &E {
@@ -79,6 +90,10 @@ impl<E: Event> Event for &E {
     fn id(&self) -> Option<&str> {
         E::id(self)
     }
+
+    fn time(&self) -> Option<SystemTime> {
+        E::time(self)
+    }
 }
 
 /// Counts an event, and records it where a destination takes logs. [`crate::events`] says what is
@@ -88,7 +103,11 @@ impl<E: Event> Event for &E {
 pub fn track_event(event: impl Event) {
     fn track<E: Event>(event: &E) {
         let name = const { by_macro::checked(E::NAME) };
-        record(name, event.id(), |properties| event.properties(properties));
+        let given = Given {
+            id: event.id(),
+            time: event.time(),
+        };
+        record(name, given, |properties| event.properties(properties));
     }
     track(&event);
 }
@@ -106,10 +125,12 @@ pub fn track_event(event: impl Event) {
 /// # }
 /// # let (basket, coupon, payment_id, city) = (Basket, None::<String>, "p-1", "Bergen");
 /// use orderscope::{events::{Currency, Money}, track_event};
+/// use std::time::SystemTime;
 ///
 /// track_event!(
 ///     "coupon_applied",
 ///     event_id = payment_id,                      // the event's id; anything that is a `str`
+///     event_time = SystemTime::now(),             // when it happened, if not now; into a `SystemTime`
 ///     city,                                       // as `city = city`
 ///     items = 3,                                  // any `Property`: typed
 ///     restaurant.name = "Roma",                   // a name with dots,
@@ -130,17 +151,21 @@ pub fn track_event(event: impl Event) {
 /// ```
 #[macro_export]
 macro_rules! track_event {
-    // Collected: the id, and names with values.
-    (@ $name:literal [$($id:expr)?] [$($key:expr => $value:expr;)*]) => {{
+    // Collected: the id and the time, and names with values.
+    (@ $name:literal [[$($id:expr)?] [$($time:expr)?]] [$($key:expr => $value:expr;)*]) => {{
         const NAME: &str = $crate::events::by_macro::checked($name);
         $crate::events::by_macro::track(
             NAME,
             &[$(::core::convert::AsRef::<str>::as_ref(&$id))?],
+            &[$(::core::convert::Into::<::std::time::SystemTime>::into($time))?],
             &[$(($key, &$value as &dyn $crate::events::Property)),*],
         )
     }};
-    (@ $name:literal [$($id:expr)?] [$($all:tt)*] event_id = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::track_event!(@ $name [$($id)? $value] [$($all)*] $($($rest)*)?)
+    (@ $name:literal [[$($id:expr)?] $time:tt] [$($all:tt)*] event_id = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::track_event!(@ $name [[$($id)? $value] $time] [$($all)*] $($($rest)*)?)
+    };
+    (@ $name:literal [$id:tt [$($time:expr)?]] [$($all:tt)*] event_time = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::track_event!(@ $name [$id [$($time)? $value]] [$($all)*] $($($rest)*)?)
     };
     (@ $name:literal $id:tt [$($all:tt)*] $key:literal = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::track_event!(@ $name $id
@@ -173,7 +198,7 @@ macro_rules! track_event {
             $($($rest)*)?)
     };
     ($name:literal $(, $($properties:tt)*)?) => {
-        $crate::track_event!(@ $name [] [] $($($properties)*)?)
+        $crate::track_event!(@ $name [[] []] [] $($($properties)*)?)
     };
 }
 
@@ -181,7 +206,7 @@ macro_rules! track_event {
 #[doc(hidden)]
 pub mod by_macro {
     use super::{Properties, Property};
-    use std::fmt;
+    use std::{fmt, time::SystemTime};
 
     /// # Panics
     /// At compile time, for a name that no event may have.
@@ -201,9 +226,18 @@ pub mod by_macro {
         name
     }
 
-    /// `ids` holds one or none.
-    pub fn track(name: &'static str, ids: &[&str], properties: &[(&'static str, &dyn Property)]) {
-        super::record(name, ids.first().copied(), |all| {
+    /// `ids` and `times` hold one or none.
+    pub fn track(
+        name: &'static str,
+        ids: &[&str],
+        times: &[SystemTime],
+        properties: &[(&'static str, &dyn Property)],
+    ) {
+        let given = super::Given {
+            id: ids.first().copied(),
+            time: times.first().copied(),
+        };
+        super::record(name, given, |all| {
             for (name, value) in properties {
                 value.record(name, all);
             }
@@ -233,7 +267,50 @@ pub mod by_macro {
     }
 }
 
-fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Properties<'_>)) {
+/// What the application has for an event that is made otherwise.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    id: Option<&'a str>,
+    time: Option<SystemTime>,
+}
+
+/// When an event happened, and whether that is another time than it says.
+#[derive(Clone, Copy)]
+struct When {
+    at: Instant,
+    is_replaced: bool,
+}
+
+impl When {
+    fn of(clock: &Clock, given: Option<SystemTime>) -> Self {
+        let now = clock.now();
+        let Some(given) = given else {
+            return Self {
+                at: now,
+                is_replaced: false,
+            };
+        };
+        let (anchor, wall) = (clock.anchor(), clock.wall());
+        let away = given.duration_since(wall).unwrap_or_else(|e| e.duration());
+        let nanos = given
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let nanos = u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX);
+        match away <= BELIEVED {
+            true => Self {
+                at: anchor.instant_of(nanos),
+                is_replaced: false,
+            },
+            false => Self {
+                at: now,
+                is_replaced: true,
+            },
+        }
+    }
+}
+
+fn record(name: &'static str, given: Given<'_>, compose: impl FnOnce(&mut Properties<'_>)) {
+    let Given { id, time } = given;
     let Some(pipeline) = context::pipeline() else {
         return pipeline::count_unclaimed();
     };
@@ -248,7 +325,7 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
             return pipeline.counters.events_refused.get(DUPLICATE).add(1);
         }
         if pipeline.given_ids.are_shared() {
-            return hold(pipeline, name, id, compose);
+            return hold(pipeline, name, id, time, compose);
         }
     }
     let counted = Counted::of(pipeline, name);
@@ -256,17 +333,17 @@ fn record(name: &'static str, id: Option<&str>, compose: impl FnOnce(&mut Proper
     if !counted.is_asked_for() && !is_recorded {
         return;
     }
-    let at = pipeline.clock.now();
+    let when = When::of(&pipeline.clock, time);
     let compose = |id: &str, fields: &mut Fields| {
-        describe(id, fields, compose);
-        counted.tell(at, id, name, fields.as_bytes());
+        describe(id, when, fields, compose);
+        counted.tell(when.at, id, name, fields.as_bytes());
     };
     let compose = |fields: &mut Fields| match id {
         Some(id) => compose(id, fields),
         None => id::next(&pipeline.clock, |id| compose(id, fields)),
     };
     match is_recorded {
-        true => pipeline.record(log(at, name), compose),
+        true => pipeline.record(log(when.at, name), compose),
         false => Fields::compose(pipeline.settings.record_limits, compose),
     }
 }
@@ -307,8 +384,11 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn describe(id: &str, fields: &mut Fields, compose: impl FnOnce(&mut Properties<'_>)) {
+fn describe(id: &str, when: When, fields: &mut Fields, compose: impl FnOnce(&mut Properties<'_>)) {
     fields.word(semconv::EVENT_ID, id);
+    if when.is_replaced {
+        fields.boolean(semconv::EVENT_TIME_REPLACED, true);
+    }
     let mut properties = Properties::new(fields);
     compose(&mut properties);
     if properties.names_context() {
@@ -333,18 +413,19 @@ fn hold(
     pipeline: &Pipeline,
     name: &'static str,
     id: &str,
+    time: Option<SystemTime>,
     compose: impl FnOnce(&mut Properties<'_>),
 ) {
-    let at = pipeline.clock.now();
+    let when = When::of(&pipeline.clock, time);
     let is_recorded = pipeline.handoff.wants(Signal::Logs);
-    let record = is_recorded.then(|| log(at, name));
+    let record = is_recorded.then(|| log(when.at, name));
     let event = Fields::compose(pipeline.settings.record_limits, |fields| {
-        describe(id, fields, compose);
+        describe(id, when, fields, compose);
         pipeline.count_truncated(fields);
         Held {
             name,
             id: id.into(),
-            at,
+            at: when.at,
             record,
             fields: fields.as_bytes().to_vec(),
             token: fastrand::u64(..),
@@ -372,6 +453,7 @@ pub(super) fn refuse(pipeline: &Pipeline) {
 #[cfg(test)]
 mod tests {
     use crate::{
+        clock::Clock,
         context::{self, Request, TraceContext, enter},
         events::*,
         ids::{SpanId, TraceId},
@@ -380,6 +462,7 @@ mod tests {
         snapshot::Snapshot,
         track_event,
     };
+    use std::time::{Duration, SystemTime};
 
     /// What one record says: its name, and its attributes in order.
     type Said = (String, Vec<(String, String)>);
@@ -509,6 +592,33 @@ mod tests {
         let records = records(pipeline);
         let id = pairs(&[("orderscope.event.id", "\"pay_1\"")]);
         assert_eq!(records[0].1[..1], id);
+    }
+
+    #[test]
+    fn a_client_s_time_is_believed_within_a_day_and_replaced_beyond_it() {
+        const DAY: Duration = Duration::from_secs(24 * 3_600);
+        let now = Clock::system().wall();
+        let pipeline = inside(&[Signal::Logs], || {
+            track_event!("search", event_time = now - Duration::from_secs(3_600));
+            track_event!("search", event_time = now + DAY + Duration::from_secs(60));
+            track_event!("search", event_time = SystemTime::UNIX_EPOCH);
+        });
+        let anchor = pipeline.clock.anchor();
+        let held = pipeline.handoff.drain();
+        let told: Vec<_> = held.into_iter().collect();
+        let ages = told.iter().map(|(record, fields)| {
+            let Record::Log(log) = record else {
+                panic!("{record:?}");
+            };
+            let age = now.duration_since(anchor.time(log.at)).unwrap_or_default();
+            let replaced = "orderscope.event.time.replaced";
+            let is_replaced = records::read(fields).any(|(name, _)| name == replaced);
+            (age.as_secs() / 60, is_replaced)
+        });
+        assert_eq!(
+            ages.collect::<Vec<_>>(),
+            [(60, false), (0, true), (0, true)]
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Fault {
             Self::Flooded => Way::Flood,
             Self::Stopped => return redis.hold(),
             Self::WrongType => {
-                let keys = redis.say(&["KEYS", "orderscope:{funnel:*:units"]);
+                let keys = redis.say(&["KEYS", "orderscope:{funnel:*units"]);
                 assert!(
                     keys.starts_with("*0"),
                     "what was there was done with: {keys}"

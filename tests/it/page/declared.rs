@@ -22,7 +22,7 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 61] = [
+const NAMES: [(&str, &str, &str); 62] = [
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -54,6 +54,7 @@ const NAMES: [(&str, &str, &str); 61] = [
     ("orderscope.events", "orderscope_events", ""),
     ("orderscope.events.refused", "orderscope_events_refused", ""),
     ("orderscope.transactions", "orderscope_transactions", ""),
+    ("orderscope.evictions", "orderscope_evictions", ""),
     ("orderscope.users.active", "orderscope_users_active", ""),
     ("orderscope.users.refused", "orderscope_users_refused", ""),
     ("orderscope.feature.uses", "orderscope_feature_uses", ""),
@@ -487,7 +488,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
     // The instruments of the catalog that have attributes.
-    assert_eq!(series("orderscope_series_overflowed"), 49);
+    assert_eq!(series("orderscope_series_overflowed"), 50);
     assert_eq!(series("orderscope_values_refused"), 2);
     // Of metrics, and of records.
     assert_eq!(series("orderscope_values_truncated"), 2);
@@ -496,7 +497,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_exceptions"), 6 * 2);
     assert_eq!(series("orderscope_panics"), 1);
     assert_eq!(series("orderscope_error_groups_new"), 1);
-    assert_eq!(series("orderscope_events_refused"), 2);
+    assert_eq!(series("orderscope_events_refused"), 3);
     assert_eq!(series("orderscope_worker_restarts"), 1);
 }
 
