@@ -93,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) record_limits: records::Limits,
     pub(crate) declared: Declared,
     pub(crate) shared_state: Arc<dyn SharedState>,
+    /// The version of the service.
+    pub(crate) release: Option<String>,
 }
 
 impl Default for Settings {
@@ -108,6 +110,7 @@ impl Default for Settings {
             record_limits: records::Limits::default(),
             declared: Declared::default(),
             shared_state: Arc::<Memory>::default(),
+            release: None,
         }
     }
 }
@@ -164,10 +167,14 @@ impl Pipeline {
                 &registry,
                 Arc::clone(&sharing),
             ),
-            sharing,
+            sharing: Arc::clone(&sharing),
             transactions: Transactions::new(&settings.declared.transactions, &registry),
             registry,
-            error_groups: ErrorGroups::new(clock.clone(), settings.error_quiet_period),
+            error_groups: ErrorGroups::new(
+                clock.clone(),
+                settings.error_quiet_period,
+                Arc::clone(&sharing),
+            ),
             clock,
             handoff,
             settings,

@@ -49,6 +49,8 @@ pub(crate) const ERROR_SOURCE: &str = "orderscope.error.source";
 /// What happened in an error's request before it: lines of log, events, calls.
 pub(crate) const ERROR_TRAIL: &str = "orderscope.error.trail";
 /// On an error that came back after a quiet time.
+pub(crate) const ERROR_PREVIOUS_RELEASE: &str = "orderscope.error.previous_release";
+pub(crate) const ERROR_AWAY: &str = "orderscope.error.away";
 pub(crate) const ERROR_REGRESSED: &str = "orderscope.error.regressed";
 /// On a panic of a request that had panicked before.
 pub(crate) const PANIC_REPEATED: &str = "orderscope.panic.repeated";

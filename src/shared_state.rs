@@ -22,6 +22,8 @@ mod memory;
 mod redis;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+pub(crate) mod replicas;
 mod seen;
 mod visits;
 
@@ -96,6 +98,9 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
     /// Whether no other process met an id within a day; `token` tells this meeting from others.
     fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool>;
 
+    /// When something was met before, by any process; `None`: never, or there is no other.
+    fn meet<'a>(&'a self, of: &'a str, at: u64, release: &'a str) -> Answer<'a, Option<Met>>;
+
     /// Whether something may be done once more. The one question that a request waits for, at most
     /// [`PATIENCE`]: without an answer, whoever asks does what was declared for that.
     #[cfg_attr(
@@ -103,6 +108,13 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
         expect(dead_code, reason = "the layer that limits rates asks")
     )]
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision>;
+}
+
+/// When, and by which release of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Met {
+    pub(crate) at: u64,
+    pub(crate) release: Box<str>,
 }
 
 /// Why there is no answer.

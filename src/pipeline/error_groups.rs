@@ -14,6 +14,7 @@ mod affected;
 mod group;
 mod limit;
 mod minutes;
+mod shared;
 mod site;
 mod sites;
 mod views;
@@ -22,6 +23,7 @@ pub(crate) use group::Told;
 use site::Site;
 pub(crate) use site::Whom;
 
+use super::Sharing;
 use crate::{
     clock::{Anchor, Clock},
     fork::Lock,
@@ -35,7 +37,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// All errors of one telemetry.
@@ -47,6 +49,9 @@ pub(crate) struct ErrorGroups {
     /// An error that comes after so long without it has come back.
     quiet: Duration,
     times: Times,
+    sharing: Arc<Sharing>,
+    /// When it was last asked how many users groups met.
+    counted: AtomicU64,
 }
 
 /// Instants as whole nanoseconds since the telemetry began, which fit an atomic.
@@ -67,6 +72,12 @@ impl Times {
         let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
         nanos.saturating_add(1)
     }
+
+    fn unix_micros(&self, at: u64) -> u64 {
+        let since_1970 = self.time(at).duration_since(SystemTime::UNIX_EPOCH);
+        let micros = since_1970.unwrap_or_default().as_micros();
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    }
 }
 
 /// What the worker found out of one error.
@@ -79,7 +90,7 @@ pub(crate) struct Found {
 }
 
 impl ErrorGroups {
-    pub(super) fn new(clock: Clock, quiet: Duration) -> Self {
+    pub(super) fn new(clock: Clock, quiet: Duration, sharing: Arc<Sharing>) -> Self {
         let sites = Sites::default();
         let of_others = Arc::new(Group::of_others());
         sites.others().belongs_to(Arc::clone(&of_others));
@@ -92,7 +103,14 @@ impl ErrorGroups {
                 began: clock.anchor(),
                 clock,
             },
+            sharing,
+            counted: AtomicU64::new(0),
         }
+    }
+
+    /// Whether what is known of errors is known to other replicas too.
+    fn are_shared(&self) -> bool {
+        !self.sharing.state().answers_at_once()
     }
 
     /// The site of that key. Allocates nothing and waits for nobody.
@@ -110,7 +128,7 @@ impl ErrorGroups {
     /// Counts an error of the site.
     #[inline]
     pub(crate) fn count(&self, site: &Site, whom: Whom<'_>) {
-        site.count(self.times.now(), whom);
+        site.count(self.times.now(), whom, self.are_shared());
     }
 
     /// On the worker: the site of that key is of this group.
@@ -142,7 +160,11 @@ impl ErrorGroups {
                 has_come_back,
             });
         }
-        let quiet = u64::try_from(self.quiet.as_nanos()).unwrap_or(u64::MAX);
+        // Where others may have met it meanwhile, it is for them to say.
+        let quiet = match self.are_shared() {
+            true => u64::MAX,
+            false => u64::try_from(self.quiet.as_nanos()).unwrap_or(u64::MAX),
+        };
         let has_come_back = group.tell(told, self.times.of(at), quiet);
         Some(Found {
             count,

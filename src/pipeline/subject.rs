@@ -55,6 +55,6 @@ pub(super) fn of_event_named(name: &str, id: &str) -> Id {
 }
 
 /// The same in every process, whatever built it.
-fn hashed(text: &str) -> Id {
+pub(super) fn hashed(text: &str) -> Id {
     SipHasher13::new().hash(text.as_bytes()).as_u128().into()
 }

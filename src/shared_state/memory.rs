@@ -1,7 +1,7 @@
 //! The state of one process, in its memory.
 
 use super::{
-    Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, NOTHING, Shard,
+    Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, Met, NOTHING, Shard,
     SharedState, Taken, Told, Unavailable,
     limits::{Decision, Limit, Limits},
 };
@@ -213,6 +213,11 @@ impl SharedState for Memory {
     fn is_first(&self, _: Id, _: u64) -> Answer<'_, bool> {
         // There is no other.
         Box::pin(ready(Ok(true)))
+    }
+
+    fn meet<'a>(&'a self, _: &'a str, _: u64, _: &'a str) -> Answer<'a, Option<Met>> {
+        // There is no other.
+        Box::pin(ready(Ok(None)))
     }
 
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {

@@ -225,7 +225,9 @@ impl Builder {
         let variables = environment::Process;
         let resource = self.resource()?;
         self.check_edges()?;
-        let decided = self.signals.decide(self.business, &self.clock)?;
+        let mut decided = self.signals.decide(self.business, &self.clock)?;
+        let release = resource.get(semconv::SERVICE_VERSION);
+        decided.pipeline.release = release.map(str::to_owned);
         let address = match self.listener {
             Some(address) => Some(address),
             None => {

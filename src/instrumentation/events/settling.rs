@@ -37,6 +37,7 @@ async fn settle_all(pipeline: &Pipeline) {
         pipeline.funnels.settle().await,
         pipeline.users.settle().await,
         pipeline.sessions.settle(pipeline).await,
+        pipeline.error_groups.settle(pipeline).await,
     ];
     pipeline
         .sharing

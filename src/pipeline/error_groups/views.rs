@@ -106,7 +106,7 @@ impl ErrorGroups {
                 last_seen: self.times.time(sum.last),
                 count: sum.count,
                 recent: sum.recent,
-                affected_users: users.map_or(0, Users::ever),
+                affected_users: group.users_of_all().unwrap_or(users.map_or(0, Users::ever)),
                 recently_affected_users: users.map_or(0, |users| users.recent(now)),
                 endpoints: sum
                     .endpoints
@@ -114,6 +114,7 @@ impl ErrorGroups {
                     .map(|(m, r)| format!("{m} {r}"))
                     .collect(),
                 release: release.map(str::to_owned),
+                previous_release: group.previous_release(),
                 regressions: group.regressions(),
             }
         });
@@ -122,7 +123,7 @@ impl ErrorGroups {
 }
 
 impl super::Times {
-    fn time(&self, at: u64) -> SystemTime {
+    pub(super) fn time(&self, at: u64) -> SystemTime {
         let (began, since) = (
             self.began.instant(),
             Duration::from_nanos(at.saturating_sub(1)),

@@ -4,15 +4,11 @@ use crate::{
     clock::ManualClock,
     metrics,
     records::{self, Fields},
-    shared_state::{
-        Answer, Changes, Decision, Done, Due, Limit, Memory, Shard, SharedState, Taken, Told,
-    },
+    shared_state::{Memory, SharedState, replicas::Replicas},
     snapshot::{self, Snapshot},
 };
 use std::{
-    future::ready,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
     time::SystemTime,
 };
@@ -216,62 +212,10 @@ fn what_finds_no_place_to_wait_is_counted_and_told_when_seen_again() {
     assert_near(watched.active().unwrap()[0], MOST_WAITING as u64 + 100);
 }
 
-/// A memory that others share, of whom nobody hears while it is away.
-#[derive(Debug, Default)]
-struct Shared {
-    memory: Memory,
-    away: AtomicBool,
-}
-
-impl Shared {
-    fn unless_away<'a, T: Send + 'a>(&self, answer: Answer<'a, T>) -> Answer<'a, T> {
-        match self.away.load(Ordering::Relaxed) {
-            true => Box::pin(ready(Err(Unavailable::Unreachable))),
-            false => answer,
-        }
-    }
-}
-
-impl SharedState for Shared {
-    fn scope(&self) -> &'static str {
-        "global"
-    }
-    fn answers_at_once(&self) -> bool {
-        false
-    }
-    fn answer(&self) -> Answer<'_, ()> {
-        self.unless_away(self.memory.answer())
-    }
-    fn shards(&self) -> u16 {
-        1
-    }
-    fn append<'a>(&'a self, shard: Shard<'a>, told: &'a [Told]) -> Answer<'a, Vec<Taken>> {
-        self.memory.append(shard, told)
-    }
-    fn due<'a>(&'a self, shard: Shard<'a>, settled: u64, now: u64) -> Answer<'a, Due> {
-        self.memory.due(shard, settled, now)
-    }
-    fn commit<'a>(&'a self, shard: Shard<'a>, changes: &'a Changes) -> Answer<'a, Done> {
-        self.memory.commit(shard, changes)
-    }
-    fn add<'a>(&'a self, of: &'a str, day: u32, ids: &'a [Id]) -> Answer<'a, ()> {
-        self.unless_away(self.memory.add(of, day, ids))
-    }
-    fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64> {
-        self.unless_away(self.memory.count(of, day, days))
-    }
-    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool> {
-        self.unless_away(self.memory.is_first(id, token))
-    }
-    fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
-        self.unless_away(self.memory.decide(of, limit, key, now))
-    }
-}
-
 #[test]
 fn a_shared_number_is_told_while_it_is_known_and_nobody_is_lost_meanwhile() {
-    let shared = Arc::new(Shared::default());
-    let watched = Watched::by(Arc::<Shared>::clone(&shared), &declared());
+    let shared = Arc::new(Replicas::default());
+    let watched = Watched::by(Arc::<Replicas>::clone(&shared), &declared());
     assert_eq!(watched.active(), None, "nobody has asked yet");
     watched.see("u-1");
     watched.settle().unwrap();
@@ -281,7 +225,7 @@ fn a_shared_number_is_told_while_it_is_known_and_nobody_is_lost_meanwhile() {
     assert_eq!(watched.active(), Some([1, 1, 1]), "asked every ten seconds");
     watched.hands.advance(PAUSE);
 
-    shared.away.store(true, Ordering::Relaxed);
+    shared.are_away(true);
     watched.see("u-3");
     assert_eq!(watched.settle(), Err(Unavailable::Unreachable));
     assert_eq!(watched.active(), None);
@@ -290,7 +234,7 @@ fn a_shared_number_is_told_while_it_is_known_and_nobody_is_lost_meanwhile() {
             .users
             .is_none()
     );
-    shared.away.store(false, Ordering::Relaxed);
+    shared.are_away(false);
     watched.settle().unwrap();
     assert_eq!(watched.active(), Some([3, 3, 3]));
     assert_eq!(watched.refused("queue_full"), 0);

@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     shared_state::{
         Answer, Changes, Decision, Done, Due, Found, Id, KEPT_DAYS, Limit, MOST_BYTES, MOST_DUE,
-        PATIENCE, Shard, SharedState, Taken, Told, Unavailable, seen,
+        Met, PATIENCE, Shard, SharedState, Taken, Told, Unavailable, seen,
     },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
@@ -17,6 +17,8 @@ use uuid::Uuid;
 const LEASE: Duration = Duration::from_secs(5);
 /// What one question may take, with all of its ways: nobody waits for it but the worker.
 const WITHIN: Duration = Duration::from_millis(500);
+/// Milliseconds for which it is known when an error was met last: 90 days.
+const MET_KEPT: u64 = 90 * A_DAY * 1_000;
 const A_DAY: u64 = 24 * 3_600;
 
 pub(super) struct Replica {
@@ -31,6 +33,7 @@ pub(super) struct Replica {
     due: Script,
     commit: Script,
     decide: Script,
+    meet: Script,
 }
 
 impl fmt::Debug for Replica {
@@ -61,6 +64,7 @@ impl Replica {
             due: Script::new(include_str!("due.lua")),
             commit: Script::new(include_str!("commit.lua")),
             decide: Script::new(include_str!("decide.lua")),
+            meet: Script::new(include_str!("meet.lua")),
         }
     }
 
@@ -237,6 +241,19 @@ impl SharedState for Replica {
         Box::pin(async move {
             let (met,): (Option<u64>,) = self.link.ask(&All::of(meet)).await?;
             Ok(met == Some(token))
+        })
+    }
+
+    fn meet<'a>(&'a self, of: &'a str, at: u64, release: &'a str) -> Answer<'a, Option<Met>> {
+        let mut run = self.meet.key(format!("{}:{{{of}}}:met", self.prefix));
+        run.arg(at).arg(release).arg(MET_KEPT);
+        Box::pin(async move {
+            let (at, release): (String, String) = self.link.ask(&Run::of(run)).await?;
+            let met = |at| Met {
+                at,
+                release: release.into(),
+            };
+            Ok(at.parse().ok().map(met))
         })
     }
 

@@ -8,7 +8,7 @@ mod replicas;
 
 use super::Redis;
 use crate::clock::Clock;
-use crate::shared_state::{Id, Limit, Memory, SharedState, Unavailable};
+use crate::shared_state::{Id, Limit, Memory, Met, SharedState, Unavailable};
 use siphasher::sip128::SipHasher13;
 use std::sync::Arc;
 
@@ -139,6 +139,31 @@ async fn limits_are_kept_over_all_replicas_as_by_one_memory() {
     assert_eq!(decided, Err(Unavailable::Timeout));
     let took = began.elapsed();
     assert!(took < std::time::Duration::from_millis(400), "{took:?}");
+}
+
+#[tokio::test]
+async fn what_is_met_again_was_met_when_any_replica_met_it_last_however_often_it_is_asked() {
+    let server = real::Redis::start();
+    let [one, other] = [replica(&server), replica(&server)];
+    let met = |at, release: &str| {
+        let release = release.into();
+        Ok(Some(Met { at, release }))
+    };
+    assert_eq!(one.meet("error:1", 10, "1.0").await, Ok(None));
+    assert_eq!(
+        one.meet("error:1", 10, "1.0").await,
+        Ok(None),
+        "asked again"
+    );
+    assert_eq!(other.meet("error:1", 20, "1.1").await, met(10, "1.0"));
+    assert_eq!(other.meet("error:1", 20, "1.1").await, met(10, "1.0"));
+    assert_eq!(
+        one.meet("error:1", 15, "1.0").await,
+        met(20, "1.1"),
+        "told late"
+    );
+    assert_eq!(one.meet("error:1", 30, "1.0").await, met(20, "1.1"));
+    assert_eq!(one.meet("error:2", 30, "1.0").await, Ok(None));
 }
 
 #[tokio::test]

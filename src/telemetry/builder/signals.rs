@@ -200,6 +200,7 @@ impl Signals {
                 user_ids: self.user_ids.clone().unwrap_or(UserIds::Raw),
                 record_limits: environment.limits,
                 shared_state: business.state(clock)?,
+                release: None,
                 declared: business.declared,
                 propagates: environment.propagates_trace,
                 exemplars: match environment.is_disabled {
