@@ -1,5 +1,6 @@
 //! Tests that keep time. `tests/run` runs them one by one, after the others: they measure the
 //! telemetry, not who else is busy on the machine.
 
+mod attempts;
 mod metrics_listener;
 mod scrapes;
