@@ -4,6 +4,7 @@
 //! cargo run --example food_delivery                          # until Ctrl-C
 //! cargo run --example food_delivery -- --for 30s --summary summary.json
 //! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --example food_delivery
+//! cargo run --example food_delivery -- --replicas 3 --redis redis://localhost:6379
 //! ```
 //!
 //! Customers browse, fill carts, order, pay and follow their couriers over real sockets; scanners
@@ -12,6 +13,11 @@
 //! While it runs, `/metrics` shows it, and a collector gets traces, logs, errors, events and metrics
 //! if the environment names one; at the end, a summary says where every request and every record
 //! went.
+//!
+//! With `--redis`, funnels, sessions, active users and features are kept there. With `--replicas`, so
+//! many processes serve, and a customer's next request goes to the next of them, yet each attempt, each
+//! session and each user is counted once: the summary has what they come to together, and under
+//! `replicas` what each says of itself.
 
 #![allow(
     clippy::print_stdout,
@@ -57,51 +63,59 @@ mod platform;
 mod problems;
 #[path = "food_delivery/provider.rs"]
 mod provider;
+#[path = "food_delivery/replicas.rs"]
+mod replicas;
+#[path = "food_delivery/requests.rs"]
+mod requests;
+#[path = "food_delivery/service.rs"]
+mod service;
 #[path = "food_delivery/strangers.rs"]
 mod strangers;
 #[path = "food_delivery/summary.rs"]
 mod summary;
 #[path = "food_delivery/tallies.rs"]
 mod tallies;
+#[path = "food_delivery/together.rs"]
+mod together;
 #[path = "food_delivery/tracking.rs"]
 mod tracking;
 #[path = "food_delivery/traffic.rs"]
 mod traffic;
+#[path = "food_delivery/transactions.rs"]
+mod transactions;
 
 use std::{
     error::Error,
+    fmt::Display,
     fs::File,
     io::{ErrorKind, Write, stdout},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::Path,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
-use clap::Parser;
-use orderscope::{
-    Telemetry,
-    catalog::http::{REQUEST_DURATION, TIME_TO_FIRST_BYTE},
-    events::{PaymentFailed, PaymentSucceeded, Transaction},
-};
-use tokio::{net::TcpListener, time::timeout};
+use serde::Serialize;
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::{
     arguments::Arguments,
-    backend::Backend,
     client::Client,
-    database::Database,
     deadline::Deadline,
-    payments::Payments,
-    platform::Platform,
-    provider::PaymentProvider,
-    summary::{Summaries, Summary},
+    replicas::{Replicas, parent_gone},
+    service::Service,
     traffic::Traffic,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let arguments = Arguments::of_process();
+    let ended = match arguments.replicas {
+        1 => serve(arguments).await,
+        _ => oversee(arguments).await,
+    };
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             eprintln!("food_delivery: some requests or records are unaccounted for");
@@ -115,104 +129,89 @@ async fn main() -> ExitCode {
 }
 
 /// Runs the platform to its end; true if every request and every record is accounted for.
-async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
+async fn serve(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     // All that can be wrong with the command line is told before the run, not after it.
     let listener = listen(&arguments.listen).await?;
-    let address = listener.local_addr()?;
     let summary_file = arguments.summary.as_deref().map(create).transpose()?;
 
-    let backend = Backend::chosen();
-    let [basket, checkout] = funnels::declared();
-    let telemetry = audience::declare(backend.take_from(Telemetry::builder("food-delivery")))
-        .funnel(basket)
-        .funnel(checkout)
-        .transaction(
-            Transaction::new("payment")
-                .succeeded_by(PaymentSucceeded::NAME)
-                .failed_by(PaymentFailed::NAME),
-        )
-        .version(env!("CARGO_PKG_VERSION"))
-        .environment("demo")
-        .histogram_edges(REQUEST_DURATION.name(), finer(REQUEST_DURATION.edges()))
-        .histogram_edges(TIME_TO_FIRST_BYTE.name(), finer(TIME_TO_FIRST_BYTE.edges()))
-        .log_format(arguments.log_format.into())
-        .install()?;
-    orders::describe_metrics();
-    let backend_of_payments = Backend::chosen();
-    let payments = Payments::open(&backend_of_payments).await?;
+    let service = Service::open(&arguments, listener).await?;
+    let addresses = Arc::from([service.address]);
+    if arguments.replica.is_some() {
+        // For whoever started it.
+        writeln!(stdout(), "{}", service.address)?;
+    }
+    announce(&arguments, &addresses, service.metrics_of_payments())?;
+    receive_visitors(&arguments, addresses).await?;
+    let summaries = service.close().await?;
+    sum_up(&arguments, summary_file, &summaries)?;
+    Ok(summaries.are_balanced())
+}
 
-    let closing = Deadline::new();
-    let provider = PaymentProvider::new(payments.address, &telemetry)?;
-    let platform = Platform::new(Database::open().await?, provider, closing.clone());
-    let errands = platform.errands.clone();
-    let kitchen = tokio::spawn(tracking::kitchen(platform.clone()));
-    let app = platform::router(platform, &telemetry);
-    let shutdown = closing.clone();
-    let server = tokio::spawn(
-        axum::serve(listener, app)
-            .with_graceful_shutdown(async move { shutdown.passed().await })
-            .into_future(),
-    );
-    announce(&arguments, address, payments.telemetry.metrics_address())?;
+/// Has replicas run the platform; true if each of them accounts for all that came to it.
+async fn oversee(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
+    let summary_file = arguments.summary.as_deref().map(create).transpose()?;
 
+    let replicas = tokio::select! {
+        started = Replicas::start(&arguments) => started?,
+        result = interrupted() => return Ok(result.map(|()| true)?),
+    };
+    announce(&arguments, &replicas.addresses(), None)?;
+    receive_visitors(&arguments, replicas.addresses()).await?;
+    let together = replicas.end().await?;
+    sum_up(&arguments, summary_file, &together)?;
+    Ok(together.are_balanced())
+}
+
+/// Sends visitors until the run is over; when this returns, they have left.
+async fn receive_visitors(
+    arguments: &Arguments,
+    addresses: Arc<[SocketAddr]>,
+) -> Result<(), Box<dyn Error>> {
     let leaving = Deadline::new();
     let traffic = Traffic {
-        client: Client::new(reachable(address)),
+        client: Client::new(addresses),
         rate: arguments.rate,
         seed: arguments.seed,
         leaving: leaving.clone(),
     };
     let visitors = tokio::spawn(traffic.run());
+    let gone = parent_gone(arguments);
     tokio::select! {
         () = end_of(arguments.length) => {}
+        () = gone.passed() => {}
         result = interrupted() => result?,
     }
-
-    // Visitors first, then the server, then telemetry: each outlives what it serves.
     leaving.pass();
     visitors.await?;
-    closing.pass();
-    kitchen.await?;
-    match timeout(SERVER_GRACE, server).await {
-        Ok(served) => served??,
-        Err(_) => eprintln!("food_delivery: some connections did not close in {SERVER_GRACE:?}"),
-    }
-    errands.close();
-    let _ = timeout(SERVER_GRACE, errands.wait()).await;
-    let telemetry_of_payments = payments.telemetry.clone();
-    payments.close(SERVER_GRACE).await?;
 
-    let summaries = Summaries {
-        platform: ended(&telemetry, &backend).await,
-        payments: ended(&telemetry_of_payments, &backend_of_payments).await,
-    };
+    // A replica need not wait: who started it has.
+    if arguments.redis.is_some() && arguments.replica.is_none() {
+        // Whether anybody reads it or not.
+        let _ = writeln!(
+            arguments.to_people(),
+            "\nWaiting {SETTLING:?} until what is shared is settled; Ctrl-C cuts it short"
+        );
+        tokio::select! {
+            () = sleep(SETTLING) => {}
+            result = interrupted() => result?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the summary for programs and for people.
+fn sum_up(
+    arguments: &Arguments,
+    file: Option<Box<dyn Write>>,
+    summary: &(impl Display + Serialize),
+) -> Result<(), Box<dyn Error>> {
     // The file first: it must not depend on whether anybody still reads the output.
-    if let Some(mut file) = summary_file {
-        serde_json::to_writer_pretty(&mut file, &summaries)?;
+    if let Some(mut file) = file {
+        serde_json::to_writer_pretty(&mut file, summary)?;
         writeln!(file)?;
     }
-    writeln!(arguments.to_people(), "\n{summaries}")?;
-    Ok(summaries.are_balanced())
-}
-
-/// Ends the telemetry of a service that has ended, and sums it up.
-async fn ended(telemetry: &Telemetry, backend: &Backend) -> Summary {
-    summary::settled(telemetry).await;
-    let report = telemetry.shutdown(TELEMETRY_GRACE).await;
-    // What a destination would not take is told here, beside where the log lines are.
-    if !report.is_complete() {
-        let service = telemetry.resource().get("service.name").unwrap_or_default();
-        eprintln!("{service}: {report}");
-    }
-    let received = backend.received();
-    Summary::of(&telemetry.snapshot(), report.ledger(), received)
-}
-
-/// A database in memory answers faster than the usual edges tell apart.
-fn finer(edges: &[f64]) -> impl Iterator<Item = f64> {
-    [0.000_5, 0.001, 0.002_5]
-        .into_iter()
-        .chain(edges.iter().copied())
+    writeln!(arguments.to_people(), "\n{summary}")?;
+    Ok(())
 }
 
 async fn listen(address: &str) -> Result<TcpListener, String> {
@@ -237,10 +236,14 @@ fn create(path: &Path) -> Result<Box<dyn Write>, String> {
 
 fn announce(
     arguments: &Arguments,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     metrics_of_payments: Option<SocketAddr>,
 ) -> std::io::Result<()> {
-    let url = format!("http://{}", reachable(address));
+    let urls: Vec<_> = addresses
+        .iter()
+        .map(|address| format!("http://{address}"))
+        .collect();
+    let (all, url) = (urls.join(", "), &urls[0]);
     let length = match arguments.length {
         Some(length) => format!("for {}", humantime::format_duration(length)),
         None => "until Ctrl-C".to_owned(),
@@ -251,7 +254,7 @@ fn announce(
         .unwrap_or_default();
     writeln!(
         arguments.to_people(),
-        "Food delivery at {url}, {length}: {rate} requests a second of its own, seed {seed}
+        "Food delivery at {all}, {length}: {rate} requests a second of its own, seed {seed}
 
   metrics   curl {url}/metrics{payments}
   health    curl {url}/health/ready
@@ -264,16 +267,6 @@ Now and then it fails on purpose: a panic, a timeout, a declined payment, a clie
 payment that is captured twice.
 "
     )
-}
-
-/// Where a client on this machine finds a server that may listen on every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 async fn end_of(length: Option<Duration>) {
@@ -298,8 +291,6 @@ async fn interrupted() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// How long open connections may take to end once the server is told to stop.
-const SERVER_GRACE: Duration = Duration::from_secs(5);
-
-/// How long telemetry may take to hand over what it still holds.
-const TELEMETRY_GRACE: Duration = Duration::from_secs(5);
+/// How long it takes until replicas have told what happened last and it is counted by all: they wait
+/// for each other for 2 s and an event's lateness, and ask for the number of users every 10 s.
+const SETTLING: Duration = Duration::from_secs(11);

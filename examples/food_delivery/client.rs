@@ -1,6 +1,14 @@
-//! The customers' HTTP client: keep-alive connections to the platform's own address.
+//! The customers' HTTP client: keep-alive connections to the platform's own addresses.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -19,10 +27,11 @@ use tokio::time::timeout;
 /// What a visit may fail with: a connection that broke, an answer that makes no sense.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// A client of the platform; clones share its connections.
+/// A client of the platform; clones share its connections, and take turns at its replicas.
 #[derive(Clone)]
 pub(crate) struct Client {
-    address: SocketAddr,
+    replicas: Arc<[SocketAddr]>,
+    turn: Arc<AtomicUsize>,
     connections: Connections<HttpConnector, Full<Bytes>>,
 }
 
@@ -34,19 +43,23 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(replicas: Arc<[SocketAddr]>) -> Self {
         let connections = Connections::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build_http();
         Self {
-            address,
+            replicas,
+            turn: Arc::default(),
             connections,
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Of the replica whose turn it is: each request goes to the next, as through a load balancer that
+    /// knows nobody again.
+    pub(crate) fn next_address(&self) -> SocketAddr {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.replicas[turn % self.replicas.len()]
     }
 
     pub(crate) async fn get(&self, path: &str, session: Option<&str>) -> Result<Answer, Failure> {
@@ -82,7 +95,7 @@ impl Client {
         path: &str,
         session: Option<&str>,
     ) -> hyper::http::request::Builder {
-        let address = self.address;
+        let address = self.next_address();
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{address}{path}"))

@@ -1,11 +1,12 @@
-//! The platform's SQLite database: in memory, shared by its connections, gone at exit.
+//! The platform's SQLite database: in memory, shared by its connections, gone at exit; or in a file
+//! that replicas share.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use sqlx::{
     Sqlite, SqliteConnection, SqlitePool, Transaction,
     pool::PoolConnection,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::sleep;
 
@@ -31,12 +32,32 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Makes the schema, and restaurants, dishes, past sales and customers in it.
-    pub(crate) async fn open() -> Result<Self, sqlx::Error> {
+    /// One in memory, with all that [`create`](Self::create) puts into one.
+    pub(crate) async fn in_memory() -> Result<Self, sqlx::Error> {
         // Readers of the shared cache take table locks unless they read what is uncommitted.
         let options = "sqlite::memory:"
             .parse::<SqliteConnectOptions>()?
             .pragma("read_uncommitted", "true");
+        let database = Self::connect(options).await?;
+        database.seed().await?;
+        Ok(database)
+    }
+
+    /// Makes the schema, and restaurants, dishes, past sales and customers in it.
+    pub(crate) async fn create(file: &Path) -> Result<(), sqlx::Error> {
+        let database = Self::connect(in_file(file).create_if_missing(true)).await?;
+        database.seed().await?;
+        database.readers.close().await;
+        database.writer.close().await;
+        Ok(())
+    }
+
+    /// One that was [created](Self::create), beside others that use it.
+    pub(crate) async fn join(file: &Path) -> Result<Self, sqlx::Error> {
+        Self::connect(in_file(file)).await
+    }
+
+    async fn connect(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         // The database lives as long as a connection to it, so one is never given up.
         let pool = || {
             SqlitePoolOptions::new()
@@ -49,9 +70,7 @@ impl Database {
             .connect_with(options.clone())
             .await?;
         let readers = pool().max_connections(6).connect_with(options).await?;
-        let database = Self { writer, readers };
-        database.seed().await?;
-        Ok(database)
+        Ok(Self { writer, readers })
     }
 
     pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
@@ -59,7 +78,8 @@ impl Database {
     }
 
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin().await
+        // At once a writer: what was read first might be another process's past by the first write.
+        self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     /// Holds a connection for as long as `text` would take to find in a table that does not fit
@@ -107,6 +127,16 @@ impl Database {
             .await?;
         rows.commit().await
     }
+}
+
+/// Writers of several processes wait for each other, and readers for nobody.
+fn in_file(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(Duration::from_secs(5))
+        // It is not to outlive the run.
+        .synchronous(SqliteSynchronous::Off)
 }
 
 async fn open_restaurant(rows: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {

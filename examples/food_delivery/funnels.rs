@@ -12,10 +12,10 @@ use orderscope::{
     },
     snapshot::{self, Snapshot},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The funnels that the platform declares.
-pub(crate) fn declared() -> [Funnel; 2] {
+pub(crate) fn declared(lateness: Duration) -> [Funnel; 2] {
     // Guests fill carts too, so it is the cart that is followed until somebody has logged in.
     let basket = Funnel::new("basket")
         .step(CartItemAdded::NAME)
@@ -27,15 +27,14 @@ pub(crate) fn declared() -> [Funnel; 2] {
         .step(PaymentSucceeded::NAME)
         .step(OrderPlaced::NAME)
         .within(Duration::from_secs(5 * 60));
-    // One process tells its events in order, and the summary is not to wait.
-    [basket, checkout].map(|funnel| funnel.lateness(Duration::ZERO))
+    [basket, checkout].map(|funnel| funnel.lateness(lateness))
 }
 
-#[derive(Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Funnels(BTreeMap<String, Counts>);
 
-#[derive(Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 struct Counts {
     attempts: u64,
     open: u64,
@@ -60,6 +59,21 @@ impl Funnels {
             (funnel.name, counts)
         };
         Self(snapshot.funnels().into_iter().map(counted).collect())
+    }
+
+    /// Adds another replica's: whatever happens to an attempt, one of them counts it.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (name, counts) in &other.0 {
+            let sum = self.0.entry(name.clone()).or_default();
+            sum.attempts += counts.attempts;
+            sum.open += counts.open;
+            sum.converted += counts.converted;
+            sum.abandoned += counts.abandoned;
+            sum.excluded += counts.excluded;
+            for (event, reached) in &counts.steps {
+                *sum.steps.entry(event.clone()).or_default() += reached;
+            }
+        }
     }
 }
 

@@ -10,7 +10,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{client::Failure, deadline::Deadline};
+use crate::{
+    client::{Client, Failure},
+    deadline::Deadline,
+};
 
 /// What a scanner sends, request by request.
 pub(crate) struct Scan {
@@ -48,12 +51,12 @@ impl Scan {
 }
 
 /// Sends the probes one by one, a connection for each.
-pub(crate) async fn scan(address: SocketAddr, scan: Scan, leaving: Deadline) {
+pub(crate) async fn scan(client: Client, scan: Scan, leaving: Deadline) {
     for probe in scan.probes {
         if leaving.has_passed() {
             return;
         }
-        if let Ok(Err(error)) = timeout(PATIENCE, send(address, &probe)).await {
+        if let Ok(Err(error)) = timeout(PATIENCE, send(client.next_address(), &probe)).await {
             tracing::debug!(%error, "a probe failed");
         }
         sleep(Duration::from_millis(50)).await;

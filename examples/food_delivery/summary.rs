@@ -20,7 +20,9 @@ use crate::{
     funnels::Funnels,
     ledger::Ledger,
     problems::Problems,
+    requests::Requests,
     tallies::Tallies,
+    transactions::Transactions,
 };
 
 /// Of the platform, and of the payment provider that it calls.
@@ -46,36 +48,11 @@ pub(crate) struct Summary {
     sessions: Option<Visits>,
     active_users: Active,
     features: Features,
-    transactions: BTreeMap<String, Ended>,
+    transactions: Transactions,
     ledger: Ledger,
     /// What arrived in the backend in memory, if it was that one.
     #[serde(skip_serializing_if = "Option::is_none")]
     received: Option<Received>,
-}
-
-#[derive(Serialize)]
-struct Requests {
-    started: u64,
-    active: u64,
-    outcomes: Outcomes,
-}
-
-#[derive(Serialize)]
-struct Outcomes {
-    completed: u64,
-    client_closed: u64,
-    timed_out: u64,
-    panicked: u64,
-    shed: u64,
-    body_failed: u64,
-    upgraded: u64,
-}
-
-/// How transactions of one kind ended.
-#[derive(Serialize)]
-struct Ended {
-    succeeded: u64,
-    failed: u64,
 }
 
 #[derive(Clone, Copy, Default, Serialize)]
@@ -102,7 +79,7 @@ impl Summary {
             sessions: snapshot.sessions().map(Visits::from),
             active_users: Active::of(snapshot),
             features: Features::of(snapshot),
-            transactions: transactions(snapshot),
+            transactions: Transactions::of(snapshot),
             ledger: Ledger::of(ledger),
             received,
         }
@@ -139,41 +116,10 @@ pub(crate) async fn settled(telemetry: &Telemetry) {
     }
 }
 
-impl Requests {
-    fn are_balanced(&self) -> bool {
-        self.active == 0 && self.started == self.outcomes.total()
-    }
-
-    fn of(snapshot: &Snapshot) -> Self {
-        let outcome = |name| snapshot.counter(FINISHED, &[("outcome", name)]);
-        let outcomes = Outcomes {
-            completed: outcome("completed"),
-            client_closed: outcome("client_closed"),
-            timed_out: outcome("timed_out"),
-            panicked: outcome("panicked"),
-            shed: outcome("shed"),
-            body_failed: outcome("body_failed"),
-            upgraded: outcome("upgraded"),
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count of requests in flight"
-        )]
-        let active = snapshot.gauge(ACTIVE, &[]).round() as u64;
-        let started = snapshot.counter(STARTED, &[]);
-        Self {
-            started,
-            active,
-            outcomes,
-        }
-    }
-}
-
 impl Display for Summary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<15}{:>8}", "outcome", "requests")?;
-        for (outcome, requests) in self.requests.outcomes.by_name() {
+        for (outcome, requests) in self.requests.by_outcome() {
             writeln!(f, "{outcome:<15}{requests:>8}")?;
         }
 
@@ -227,12 +173,7 @@ impl Display for Summary {
              requests.\n"
         )?;
         write!(f, "{}{}{}", self.tallies, self.error_groups, self.funnels)?;
-        for (name, Ended { succeeded, failed }) in &self.transactions {
-            writeln!(
-                f,
-                "transaction {name}: {succeeded} succeeded, {failed} failed"
-            )?;
-        }
+        write!(f, "{}", self.transactions)?;
         if let Some(sessions) = &self.sessions {
             write!(f, "{sessions}")?;
         }
@@ -240,40 +181,6 @@ impl Display for Summary {
         writeln!(f, "telemetry\n{}", self.ledger)?;
 
         write!(f, "{}", self.requests)
-    }
-}
-
-impl Display for Requests {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self {
-            started,
-            active,
-            outcomes,
-        } = self;
-        let sign = if self.are_balanced() { '=' } else { '≠' };
-        let finished = outcomes.total();
-        write!(
-            f,
-            "started {started} {sign} finished {finished} + active {active}"
-        )
-    }
-}
-
-impl Outcomes {
-    fn by_name(&self) -> [(&'static str, u64); 7] {
-        [
-            ("completed", self.completed),
-            ("client_closed", self.client_closed),
-            ("timed_out", self.timed_out),
-            ("panicked", self.panicked),
-            ("shed", self.shed),
-            ("body_failed", self.body_failed),
-            ("upgraded", self.upgraded),
-        ]
-    }
-
-    fn total(&self) -> u64 {
-        self.by_name().iter().map(|(_, requests)| requests).sum()
     }
 }
 
@@ -285,17 +192,6 @@ impl From<Distribution> for Latency {
             p99: distribution.quantile(0.99),
         }
     }
-}
-
-fn transactions(snapshot: &Snapshot) -> BTreeMap<String, Ended> {
-    let ended = snapshot.transactions().into_iter().map(|transaction| {
-        let ended = Ended {
-            succeeded: transaction.succeeded,
-            failed: transaction.failed,
-        };
-        (transaction.name, ended)
-    });
-    ended.collect()
 }
 
 fn by_route(snapshot: &Snapshot, metric: &str) -> BTreeMap<String, Latency> {
@@ -323,9 +219,6 @@ fn milliseconds(seconds: Option<f64>) -> String {
     )
 }
 
-const STARTED: &str = "orderscope.http.server.requests.started";
-const FINISHED: &str = "orderscope.http.server.requests.finished";
-const ACTIVE: &str = "http.server.active_requests";
 const LAST_BYTE: &str = "http.server.request.duration";
 const FIRST_BYTE: &str = "orderscope.http.server.time_to_first_byte";
 const ROUTE: &str = "http.route";

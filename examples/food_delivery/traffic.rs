@@ -101,12 +101,11 @@ impl Visit {
     }
 
     async fn make(self, client: Client, leaving: Deadline) {
-        let address = client.address();
         match self {
             Self::Journey(journey) => customers::visit(client, journey, leaving).await,
-            Self::Shift(shift) => couriers::work(address, shift, leaving).await,
-            Self::Scan(scan) => strangers::scan(address, scan, leaving).await,
-            Self::Vanishing(moment) => strangers::vanish(address, moment).await,
+            Self::Shift(shift) => couriers::work(client.next_address(), shift, leaving).await,
+            Self::Scan(scan) => strangers::scan(client, scan, leaving).await,
+            Self::Vanishing(moment) => strangers::vanish(client.next_address(), moment).await,
         }
     }
 }

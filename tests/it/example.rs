@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+mod replicas;
+
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// A run of `cargo run --example food_delivery`, ended with its value.
@@ -30,11 +32,17 @@ struct Run {
 
 impl Run {
     fn start(name: &str, length: &str) -> Self {
+        Self::start_with(name, length, &[])
+    }
+
+    fn start_with(name: &str, length: &str, arguments: &[&str]) -> Self {
         let summary = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
         let mut process = Command::new(programs::example("food_delivery"))
             .args(["--listen", "127.0.0.1:0", "--for", length, "--seed", "1"])
             .arg("--summary")
             .arg(&summary)
+            .args(arguments)
+            .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
             // All severities of the example's own, and of nobody else the noise.
             .env("RUST_LOG", "info,food_delivery=trace")
             // Without a collector, the backend in memory takes its place.
