@@ -1,6 +1,6 @@
 //! What one error event says, whatever it came from.
 
-use crate::{context, records::Fields, semconv};
+use crate::{context, records::Fields, semconv, stack::is_of_rust};
 use std::{
     panic::Location,
     thread::{self, Thread},
@@ -49,7 +49,7 @@ impl Exception<'_> {
 /// `None` for a place in the standard library, which is what Rust gives when a function is passed
 /// on, as in `inspect_err(capture_error)`.
 pub(super) fn in_a_file_of_the_program<'a>(at: &'a Location<'a>) -> Option<&'a Location<'a>> {
-    Some(at).filter(|at| !at.file().contains("/library/core/src/"))
+    Some(at).filter(|at| !is_of_rust(at.file()))
 }
 
 /// A place as sites are told apart by.
