@@ -8,7 +8,9 @@
 //! A [`Site`] is one way by which the program comes to an error: known before its stack has names,
 //! so that an error can be counted whole where it is raised, whatever becomes of its record. A
 //! [`Group`] is what operators call one error; which one a site is of, the worker finds when it
-//! resolves the site's first record, and the site keeps it.
+//! resolves the site's first record, and the site keeps it. A way is looked at only as far as most
+//! need; where a later record of the site is of another group, that error is given to a site of its
+//! whole way, and from then on so is each that comes.
 
 mod affected;
 mod group;
@@ -25,12 +27,14 @@ pub(crate) use site::Whom;
 use crate::{
     clock::{Anchor, Clock},
     fork::Lock,
-    stack::Fingerprint,
+    records::Raised,
+    stack::{Fingerprint, RawStack},
 };
 use group::Group;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 use sites::Sites;
 use std::{
+    hash::{Hash as _, Hasher as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -113,26 +117,23 @@ impl ErrorGroups {
         site.count(self.times.now(), whom);
     }
 
-    /// On the worker: the site of that key is of this group.
+    /// On the worker: an error that was raised so is of this group.
     pub(crate) fn find(
         &self,
-        key: u64,
+        raised: &Raised,
         fingerprint: Fingerprint,
         told: Told<'_>,
         at: Instant,
     ) -> Option<Found> {
-        let site = self.site(key);
-        let group = match site.group() {
-            Some(group) => group,
-            None => {
-                let mut groups = self.groups.hold()?;
-                let group = groups.entry(fingerprint).or_insert_with(|| {
-                    self.found.fetch_add(1, Ordering::Relaxed);
-                    Arc::new(Group::new(fingerprint, site.limit()))
-                });
-                site.belongs_to(Arc::clone(group))
-            }
-        };
+        let mut site = self.site(raised.site);
+        let is_another_s =
+            |group: &Arc<Group>| !group.is_of_others() && group.fingerprint() != fingerprint;
+        if site.group().is_some_and(is_another_s) {
+            let of_whole_way = self.site(key_of_whole_way(raised.site, &raised.stack));
+            site.give(of_whole_way, self.times.of(at), told.user, told.route);
+            site = of_whole_way;
+        }
+        let group = self.group_of(site, fingerprint)?;
         let count = self.sites.of_group(group).map(Site::raised).sum();
         if group.is_of_others() {
             // Many errors, of which none stands for the rest.
@@ -149,4 +150,23 @@ impl ErrorGroups {
             has_come_back,
         })
     }
+
+    fn group_of<'a>(&self, site: &'a Site, fingerprint: Fingerprint) -> Option<&'a Arc<Group>> {
+        if let Some(known) = site.group() {
+            return Some(known);
+        }
+        let mut groups = self.groups.hold()?;
+        let group = groups.entry(fingerprint).or_insert_with(|| {
+            self.found.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Group::new(fingerprint, site.limit()))
+        });
+        Some(site.belongs_to(Arc::clone(group)))
+    }
+}
+
+/// Of the site of errors that come to the one of that key by this whole stack.
+pub(crate) fn key_of_whole_way(key: u64, stack: &RawStack) -> u64 {
+    let mut hasher = FxHasher::default();
+    (key, stack.frames()).hash(&mut hasher);
+    hasher.finish()
 }
