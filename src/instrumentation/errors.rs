@@ -79,7 +79,9 @@
 //! first error of a way, a moment later, that way has a limit of its own.)
 //!
 //! Ways to errors that are told apart are bounded by 512 in a process, and stay for as long as it lives;
-//! users by sketches that do not keep them. Beyond, errors are one group, `_OTHER`.
+//! users by sketches that do not keep them. Beyond, errors are one group, `_OTHER`. Panics that no hook
+//! told of have nothing but their words, which may be a client's: of one endpoint, eight messages have
+//! a group each, and all others one.
 //!
 //! [`exceptions`]: crate::catalog::errors::EXCEPTIONS
 //! [`exceptions.by_type`]: crate::catalog::errors::EXCEPTIONS_BY_TYPE

@@ -18,6 +18,7 @@ mod limit;
 mod minutes;
 mod site;
 mod sites;
+mod templates;
 mod views;
 
 pub(crate) use group::Told;
@@ -41,11 +42,13 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use templates::Templates;
 
 /// All errors of one telemetry.
 #[derive(Debug)]
 pub(crate) struct ErrorGroups {
     sites: Sites,
+    templates: Templates,
     groups: Lock<FxHashMap<Fingerprint, Arc<Group>>>,
     found: AtomicU64,
     /// An error that comes after so long without it has come back.
@@ -89,6 +92,7 @@ impl ErrorGroups {
         sites.others().belongs_to(Arc::clone(&of_others));
         Self {
             sites,
+            templates: Templates::default(),
             groups: Lock::new(FxHashMap::from_iter([(of_others.fingerprint(), of_others)])),
             found: AtomicU64::new(0),
             quiet,
@@ -103,6 +107,11 @@ impl ErrorGroups {
     #[inline]
     pub(crate) fn site(&self, key: u64) -> &Site {
         self.sites.of(key)
+    }
+
+    /// Whether errors of that place that say so have a site of their own; by their hashes.
+    pub(crate) fn tells_apart(&self, place: u64, template: u64) -> bool {
+        self.templates.admits(place, template)
     }
 
     /// Whether an error of the site is told whole now, or only counted.

@@ -205,6 +205,40 @@ mod tests {
         assert_eq!(groups, [(1, told[2]), (2, told[0])], "as the records say");
     }
 
+    #[test]
+    fn panics_that_repeat_a_client_s_words_are_a_few_groups_and_all_counted() {
+        let words = "abcdefghijklmnopqrstuvwxyz".as_bytes();
+        let dish = |number: usize| -> String {
+            let letters = [number / 676, number / 26, number].map(|n| words[n % 26]);
+            letters.into_iter().map(char::from).collect()
+        };
+        let watched = Watched::new();
+        let mut records = Vec::new();
+        for number in 0..2_000 {
+            within(watched.pipeline, || {
+                let said = format!("no such dish: {}", dish(number));
+                panics::record_caught(watched.pipeline, &said);
+            });
+            watched.hands.advance(Duration::from_secs(1));
+            if number % 50 == 49 {
+                records.extend(watched.records());
+            }
+        }
+        assert_eq!(records.len(), 2_000);
+        let groups = watched.groups();
+        assert_eq!(groups.len(), 9, "eight and the others");
+        assert_eq!((groups[0].count, groups[1].count), (1_992, 1));
+        assert_eq!(groups[0].exception_type, "panic", "with its own words");
+        assert_eq!(
+            records[1_999].text(semconv::ERROR_FINGERPRINT),
+            groups[0].fingerprint
+        );
+        // The sites of others are free.
+        within(watched.pipeline, || capture_error(&not_a_number()));
+        watched.records();
+        assert_eq!(watched.groups().len(), 10);
+    }
+
     /// Raises an error this deep, so that who calls it lies beyond what a site looks at.
     #[inline(never)]
     fn raise_in_depth(depth: u32) {

@@ -9,13 +9,15 @@ use crate::{
     context,
     pipeline::Pipeline,
     records::{Fields, Raised, Record, Severity, Signal},
-    stack::RawStack,
+    stack::{Fingerprint, RawStack},
 };
 use rustc_hash::FxBuildHasher;
 use std::{any::Any, hash::BuildHasher as _, mem, panic::Location, time::Instant};
 
 /// `exception.type` of every panic.
 pub(super) const TYPE: &str = "panic";
+/// In the fingerprint of those that are not told apart.
+const OTHERS: &str = "_OTHER";
 const NO_TEXT: &str = "(the payload is no text)";
 
 /// Once it is there, counting a panic takes no memory and waits for nobody.
@@ -76,17 +78,25 @@ pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
     if mark_recorded() || pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
-    // Its stack and its place are gone: those of one endpoint that say the same are one.
+    // Its stack and its place are gone: those of one endpoint that say the same are one. What they
+    // say may be a client's words, so beyond some, all others of the endpoint are one.
     let route = context::with_request(|request| request.route).flatten();
-    let raise = raised(route.map(|route| (route, 0)));
-    let key = raise.key(FxBuildHasher.hash_one(template(text_of(payload))));
+    let said = FxBuildHasher.hash_one(template(text_of(payload)));
+    let groups = &pipeline.error_groups;
+    let is_told_apart = groups.tells_apart(FxBuildHasher.hash_one(route), said);
+    let others = || Fingerprint::of_words(&[TYPE, OTHERS, route.unwrap_or_default()]);
+    let raise = Raise {
+        fingerprint: (!is_told_apart).then(others),
+        ..raised(route.map(|route| (route, 0)))
+    };
+    let key = raise.key(said);
     let is_admitted = raise::is_admitted(pipeline, key);
     count(pipeline, &raise, key);
     if is_admitted {
         let raised = Box::new(Raised {
             stack: RawStack::NONE,
             site: key,
-            fingerprint: None,
+            fingerprint: raise.fingerprint,
         });
         let log = raise.log(pipeline);
         let when = log.at;
