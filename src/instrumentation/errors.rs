@@ -96,6 +96,7 @@ mod kinds;
 mod logged;
 mod panics;
 mod raise;
+mod recorded;
 mod resolve;
 mod tap;
 mod template;

@@ -111,6 +111,20 @@ fn a_handler_s_panic_is_counted_once_by_hook_or_layer() {
         let resumed = status_of(&telemetry, || resume_unwind(Box::new("planted")));
         assert_eq!(resumed, StatusCode::INTERNAL_SERVER_ERROR);
         assert_counted(&telemetry, 2);
+        // One that the handler dealt with says nothing of the next.
+        let after_another = status_of(&telemetry, || {
+            let _ = catch_unwind(|| panic!("dealt with"));
+            resume_unwind(Box::new("planted"))
+        });
+        assert_eq!(after_another, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_counted(&telemetry, 4);
+        // One that goes on as it was is one.
+        let went_on = status_of(&telemetry, || {
+            let caught = catch_unwind(|| panic!("order {}", std::hint::black_box(7)));
+            resume_unwind(caught.unwrap_err())
+        });
+        assert_eq!(went_on, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_counted(&telemetry, 5);
     });
 }
 

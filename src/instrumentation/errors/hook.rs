@@ -4,7 +4,7 @@
 //! previous hook, nothing is indexed or unwrapped, no lock is waited for, nothing is resolved.
 //! Standard hooks do not nest (the second one is the abort), so no guard of depth is needed.
 
-use super::{exception::place, panics, raise::WAY_OF_A_PANIC};
+use super::{exception::place, panics, raise::WAY_OF_A_PANIC, recorded};
 use crate::{
     context,
     pipeline::Pipeline,
@@ -48,7 +48,7 @@ fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&
     if worker::is_this_thread() {
         return;
     }
-    let is_repeated = panics::mark_recorded();
+    let is_repeated = recorded::mark(payload);
     let Some(raised) = raised else {
         return;
     };

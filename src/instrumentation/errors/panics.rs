@@ -3,6 +3,7 @@
 use super::{
     exception::Exception,
     raise::{self, Raise},
+    recorded,
     template::template,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     stack::{Fingerprint, RawStack},
 };
 use rustc_hash::FxBuildHasher;
-use std::{any::Any, hash::BuildHasher as _, mem, panic::Location, time::Instant};
+use std::{any::Any, hash::BuildHasher as _, panic::Location, time::Instant};
 
 /// `exception.type` of every panic.
 pub(super) const TYPE: &str = "panic";
@@ -44,13 +45,7 @@ pub(super) fn count(pipeline: &Pipeline, raise: &Raise<'_>, key: u64) {
     raise.count(pipeline, key);
 }
 
-/// Whether the panic under way was recorded for the current request; from here on it is.
-pub(super) fn mark_recorded() -> bool {
-    let mark = |request: &mut context::Request| mem::replace(&mut request.panic_is_recorded, true);
-    context::with_request_mut(mark).unwrap_or(false)
-}
-
-fn text_of(payload: &(dyn Any + Send)) -> &str {
+pub(super) fn text_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&'static str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or(NO_TEXT)
@@ -75,7 +70,11 @@ pub(super) fn compose(
 
 /// Records a panic that was caught, unless the hook did.
 pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
-    if mark_recorded() || pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+    if recorded::has(payload) {
+        return;
+    }
+    recorded::mark(payload);
+    if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
     // Its stack and its place are gone: those of one endpoint that say the same are one. What they
@@ -120,7 +119,7 @@ mod tests {
         let tap = pipeline.response_tap.get().unwrap();
         within(pipeline, || {
             tap.panicked(&"card 4111 1111 1111 1111".to_owned());
-            tap.panicked(&"its body too");
+            tap.panicked(&"card 4111 1111 1111 1111".to_owned());
         });
         let told = Told::one(pipeline);
         assert_eq!(told.record.priority(), Priority::Errors);
@@ -129,6 +128,17 @@ mod tests {
         assert!(!told.text("").contains("1111"), "{}", told.text(""));
         assert_eq!(counted(pipeline, Severity::Error, false), 1);
         assert_eq!(counted_type(pipeline, TYPE), 1);
+        assert_eq!(pipeline.counters.panics.read(), 1);
+    }
+
+    #[test]
+    fn a_payload_that_goes_on_after_another_panic_was_caught_is_recorded() {
+        let pipeline = pipeline();
+        within(pipeline, || {
+            recorded::mark(&"caught by the handler");
+            record_caught(pipeline, &"resumed");
+        });
+        assert_eq!(Told::one(pipeline).text(""), "resumed");
         assert_eq!(pipeline.counters.panics.read(), 1);
     }
 
