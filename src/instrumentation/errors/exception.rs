@@ -27,8 +27,7 @@ impl Exception<'_> {
         fields.message(self.message);
         self.describe(fields);
         if let Some(at) = self.at {
-            fields.word(semconv::CODE_FILE_PATH, at.file());
-            fields.number(semconv::CODE_LINE_NUMBER, at.line().into());
+            compose_place(at.file(), at.line(), fields);
         }
         describe_request(fields);
     }
@@ -44,6 +43,12 @@ impl Exception<'_> {
         context::describe_trail(self.when, fields);
         with_thread_name(|name| fields.told(semconv::THREAD_NAME, name));
     }
+}
+
+/// The folder that it was built in may be named after a secret.
+pub(super) fn compose_place(file: &str, line: u32, fields: &mut Fields) {
+    fields.told(semconv::CODE_FILE_PATH, file);
+    fields.number(semconv::CODE_LINE_NUMBER, line.into());
 }
 
 /// `None` for a place in the standard library, which is what Rust gives when a function is passed
