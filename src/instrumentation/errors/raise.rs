@@ -15,6 +15,9 @@ use std::hash::{Hash, Hasher};
 /// Return addresses by which one way to an error is told from another: our own functions, then as
 /// many of the program's as most helpers are deep.
 pub(super) const WAY: usize = 12;
+/// The same of a line of log, which has `tracing` and its layers in between: up to 40 functions, of which
+/// an optimised build inlines most.
+pub(super) const WAY_OF_A_LINE: usize = if cfg!(debug_assertions) { 48 } else { 24 };
 /// The same of a panic, which has the machinery of panicking in between.
 pub(super) const WAY_OF_A_PANIC: usize = 24;
 
