@@ -7,6 +7,7 @@
 use super::{exception::place, panics, raise::WAY_OF_A_PANIC, recorded};
 use crate::{
     context,
+    mutation::{self, Mutation},
     pipeline::Pipeline,
     records::{Fields, Record, Signal},
     semconv, worker,
@@ -16,6 +17,7 @@ use std::{
     panic::{self, Location},
     sync::OnceLock,
     thread,
+    time::Duration,
 };
 
 /// Whose hook it is.
@@ -40,6 +42,9 @@ fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&
     let pipeline = context::with_request(|request| request.pipeline).unwrap_or(installed);
     if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
+    }
+    if mutation::is_on(Mutation::PatientHook) {
+        thread::sleep(Duration::from_millis(20));
     }
     let raise = panics::raised(at.map(place));
     let (key, raised) = raise.look(WAY_OF_A_PANIC, Some(pipeline));
