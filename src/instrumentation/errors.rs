@@ -69,7 +69,9 @@
 //! 1. one that the application gives ([`Details::fingerprint`]);
 //! 2. else the type and the application's own functions on the stack, as far as they have line
 //!    tables: without lines, generic arguments and the numbers of closures, so that it survives an
-//!    edit above it and another level of optimisation;
+//!    edit above it and another level of optimisation. A closure, and what an `async fn` does, is told by
+//!    its column and the function that it stands in; with line tables alone, which do not say that one,
+//!    by the `async fn` that is the task or the handler;
 //! 3. else, in a build without line tables, the type and the place that is told;
 //! 4. else the type and the message, numbers and quoted words left out.
 //!

@@ -169,6 +169,17 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// The folder that the compiler's places are relative to, as the frame of the place that is told
+    /// shows it: a checkout may lie anywhere.
+    fn workspace<'a>(&self, trace: &'a [Frame]) -> Option<&'a str> {
+        let (told, _) = self.place.as_ref()?;
+        let files = trace.iter().filter_map(|frame| frame.file.as_deref());
+        let mut folders = files.filter_map(|file| file.strip_suffix(&**told));
+        folders.find(|folder| folder.ends_with(['/', '\\']))
+    }
+}
+
 impl Found {
     /// And whether no frame of Rust's has a line.
     fn of(seen: &Seen, resolver: &mut Resolver, sources: &mut Sources) -> (Self, bool) {
@@ -187,7 +198,7 @@ impl Found {
             .collect();
         let found = Self {
             trace: render(&masked(trace), &modules),
-            fingerprint: Fingerprint::of_frames(&seen.type_name, trace),
+            fingerprint: Fingerprint::of_frames(&seen.type_name, trace, seen.workspace(trace)),
             function: own.and_then(|frame| frame.function.clone()),
             lines: place
                 .as_ref()
