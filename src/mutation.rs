@@ -27,6 +27,10 @@ pub(crate) enum Mutation {
     NoPauses,
     /// F9: shutdown waits until all is sent.
     PatientShutdown,
+    /// F12: the panic hook waits, as one does that flushes.
+    PatientHook,
+    /// F13: what an error says of itself is asked for unguarded.
+    TrustsErrors,
     /// F18: durations are taken from the wall clock.
     WallClockDurations,
     /// F19: what was not answered is not asked again.

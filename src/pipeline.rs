@@ -14,7 +14,7 @@ mod transactions;
 mod user_ids;
 mod users;
 
-pub(crate) use error_groups::{ErrorGroups, Told, Whom};
+pub(crate) use error_groups::{ErrorGroups, Told, Whom, key_of_whole_way};
 pub(crate) use funnels::{Funnels, Step};
 pub(crate) use given_ids::{GivenIds, Held};
 pub(crate) use sampler::Exemplars;

@@ -17,6 +17,7 @@ mod source;
 mod trace;
 
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use path::is_of_rust;
 pub(crate) use resolver::{Frame, Resolver};
 pub(crate) use source::Sources;
 pub(crate) use trace::{InApp, Origin, render, trim};

@@ -69,7 +69,9 @@
 //! 1. one that the application gives ([`Details::fingerprint`]);
 //! 2. else the type and the application's own functions on the stack, as far as they have line
 //!    tables: without lines, generic arguments and the numbers of closures, so that it survives an
-//!    edit above it and another level of optimisation;
+//!    edit above it and another level of optimisation. A closure, and what an `async fn` does, is told by
+//!    its column and the function that it stands in; with line tables alone, which do not say that one,
+//!    by the `async fn` that is the task or the handler;
 //! 3. else, in a build without line tables, the type and the place that is told;
 //! 4. else the type and the message, numbers and quoted words left out.
 //!
@@ -79,7 +81,9 @@
 //! first error of a way, a moment later, that way has a limit of its own.)
 //!
 //! Ways to errors that are told apart are bounded by 512 in a process, and stay for as long as it lives;
-//! users by sketches that do not keep them. Beyond, errors are one group, `_OTHER`.
+//! users by sketches that do not keep them. Beyond, errors are one group, `_OTHER`. Panics that no hook
+//! told of have nothing but their words, which may be a client's: of one endpoint, eight messages have
+//! a group each, and all others one.
 //!
 //! [`exceptions`]: crate::catalog::errors::EXCEPTIONS
 //! [`exceptions.by_type`]: crate::catalog::errors::EXCEPTIONS_BY_TYPE
@@ -94,6 +98,7 @@ mod kinds;
 mod logged;
 mod panics;
 mod raise;
+mod recorded;
 mod resolve;
 mod tap;
 mod template;

@@ -8,7 +8,9 @@
 //! A [`Site`] is one way by which the program comes to an error: known before its stack has names,
 //! so that an error can be counted whole where it is raised, whatever becomes of its record. A
 //! [`Group`] is what operators call one error; which one a site is of, the worker finds when it
-//! resolves the site's first record, and the site keeps it.
+//! resolves the site's first record, and the site keeps it. A way is looked at only as far as most
+//! need; where a later record of the site is of another group, that error is given to a site of its
+//! whole way, and from then on so is each that comes.
 
 mod affected;
 mod group;
@@ -17,6 +19,7 @@ mod minutes;
 mod shared;
 mod site;
 mod sites;
+mod templates;
 mod views;
 
 pub(crate) use group::Told;
@@ -27,23 +30,27 @@ use super::Sharing;
 use crate::{
     clock::{Anchor, Clock},
     fork::Lock,
-    stack::Fingerprint,
+    records::Raised,
+    stack::{Fingerprint, RawStack},
 };
 use group::Group;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 use sites::Sites;
 use std::{
+    hash::{Hash as _, Hasher as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
+use templates::Templates;
 
 /// All errors of one telemetry.
 #[derive(Debug)]
 pub(crate) struct ErrorGroups {
     sites: Sites,
+    templates: Templates,
     groups: Lock<FxHashMap<Fingerprint, Arc<Group>>>,
     found: AtomicU64,
     /// An error that comes after so long without it has come back.
@@ -96,6 +103,7 @@ impl ErrorGroups {
         sites.others().belongs_to(Arc::clone(&of_others));
         Self {
             sites,
+            templates: Templates::default(),
             groups: Lock::new(FxHashMap::from_iter([(of_others.fingerprint(), of_others)])),
             found: AtomicU64::new(0),
             quiet,
@@ -119,6 +127,11 @@ impl ErrorGroups {
         self.sites.of(key)
     }
 
+    /// Whether errors of that place that say so have a site of their own; by their hashes.
+    pub(crate) fn tells_apart(&self, place: u64, template: u64) -> bool {
+        self.templates.admits(place, template)
+    }
+
     /// Whether an error of the site is told whole now, or only counted.
     #[inline]
     pub(crate) fn admits(&self, site: &Site) -> bool {
@@ -131,26 +144,23 @@ impl ErrorGroups {
         site.count(self.times.now(), whom, self.are_shared());
     }
 
-    /// On the worker: the site of that key is of this group.
+    /// On the worker: an error that was raised so is of this group.
     pub(crate) fn find(
         &self,
-        key: u64,
+        raised: &Raised,
         fingerprint: Fingerprint,
         told: Told<'_>,
         at: Instant,
     ) -> Option<Found> {
-        let site = self.site(key);
-        let group = match site.group() {
-            Some(group) => group,
-            None => {
-                let mut groups = self.groups.hold()?;
-                let group = groups.entry(fingerprint).or_insert_with(|| {
-                    self.found.fetch_add(1, Ordering::Relaxed);
-                    Arc::new(Group::new(fingerprint, site.limit()))
-                });
-                site.belongs_to(Arc::clone(group))
-            }
-        };
+        let mut site = self.site(raised.site);
+        let is_another_s =
+            |group: &Arc<Group>| !group.is_of_others() && group.fingerprint() != fingerprint;
+        if site.group().is_some_and(is_another_s) {
+            let of_whole_way = self.site(key_of_whole_way(raised.site, &raised.stack));
+            site.give(of_whole_way, self.times.of(at), told.user, told.route);
+            site = of_whole_way;
+        }
+        let group = self.group_of(site, fingerprint)?;
         let count = self.sites.of_group(group).map(Site::raised).sum();
         if group.is_of_others() {
             // Many errors, of which none stands for the rest.
@@ -171,4 +181,23 @@ impl ErrorGroups {
             has_come_back,
         })
     }
+
+    fn group_of<'a>(&self, site: &'a Site, fingerprint: Fingerprint) -> Option<&'a Arc<Group>> {
+        if let Some(known) = site.group() {
+            return Some(known);
+        }
+        let mut groups = self.groups.hold()?;
+        let group = groups.entry(fingerprint).or_insert_with(|| {
+            self.found.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Group::new(fingerprint, site.limit()))
+        });
+        Some(site.belongs_to(Arc::clone(group)))
+    }
+}
+
+/// Of the site of errors that come to the one of that key by this whole stack.
+pub(crate) fn key_of_whole_way(key: u64, stack: &RawStack) -> u64 {
+    let mut hasher = FxHasher::default();
+    (key, stack.frames()).hash(&mut hasher);
+    hasher.finish()
 }

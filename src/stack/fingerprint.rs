@@ -1,11 +1,12 @@
 //! Which stacks are the same error: by what stays the same in another build.
 //!
-//! Of a frame that is its file from `src` on, and the last part of its function's name: in a build
-//! whose debug information is line tables alone, names have no path, and inlined functions have no
-//! name but that. A closure, and the body of an `async fn`, has no name of its own there; it has its
-//! column.
+//! Of a frame that is its package, as far as the workspace is known, its file from `src` on, and the last
+//! part of its function's name: in a build whose debug information is line tables alone, names have no
+//! path, and inlined functions have no name but that. A closure, and the body of an `async fn`, has no
+//! name of its own there; it has its column, and its task: the `async fn` that whoever polls it is
+//! generic over. Where names have paths, it has the function that it stands in.
 
-use super::{Frame, path};
+use super::{Frame, path, trace::is_of_a_foreign_crate};
 use std::{fmt, num::ParseIntError, str::FromStr};
 
 /// Frames that count, the innermost of the application's own.
@@ -33,7 +34,12 @@ impl Fingerprint {
 
     /// Of an error of a type that was raised there; `None`: no frame is both the application's own
     /// and known by its line.
-    pub(crate) fn of_frames(type_name: &str, frames: &[Frame]) -> Option<Self> {
+    pub(crate) fn of_frames(
+        type_name: &str,
+        frames: &[Frame],
+        workspace: Option<&str>,
+    ) -> Option<Self> {
+        let has_paths = frames.iter().all(has_path);
         let own: Vec<_> = frames.iter().filter(|frame| frame.in_app).collect();
         // A macro's closure stands where the macro stands, and may be inlined or not.
         let is_of_macro = |at: usize| {
@@ -42,8 +48,9 @@ impl Fingerprint {
             outer.is_some_and(|outer| place(outer) == place(frame))
         };
         let places = own.iter().enumerate();
-        let places = places.filter_map(|(at, frame)| Some((at, Place::of(frame)?)));
-        let places = places.filter(|(at, place)| place.name != CLOSURE || !is_of_macro(*at));
+        let places =
+            places.filter_map(|(at, frame)| Some((at, Place::of(frame, workspace, has_paths)?)));
+        let places = places.filter(|(at, place)| !place.is_closure || !is_of_macro(*at));
         let mut places: Vec<_> = places.map(|(_, place)| place).collect();
         // Recursion is as deep as it happens to be.
         places.dedup();
@@ -53,10 +60,15 @@ impl Fingerprint {
         }
         let mut hash = Hash::new();
         hash.word(&without_generics(type_name));
-        for Place { file, name, column } in places {
-            hash.word(&file);
-            hash.word(&name);
-            hash.bytes(&column.to_le_bytes());
+        let is_nameless = places.iter().any(|place| place.name == CLOSURE);
+        for place in places {
+            place.package.iter().for_each(|package| hash.word(package));
+            hash.word(&place.file);
+            hash.word(&place.name);
+            hash.bytes(&place.column.to_le_bytes());
+        }
+        if let Some(task) = task(frames).filter(|_| is_nameless) {
+            hash.word(task);
         }
         Some(Self(hash.0))
     }
@@ -80,9 +92,13 @@ impl FromStr for Fingerprint {
 /// What of a frame is the same in every build.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
+    /// Its folder, where it is a member of the workspace; the workspace's own has none.
+    package: Option<String>,
     /// Within its package.
     file: String,
+    /// Of a closure, that of the function around it, where it is known.
     name: String,
+    is_closure: bool,
     /// Of closures; else 0.
     column: u32,
 }
@@ -90,33 +106,79 @@ struct Place {
 const CLOSURE: &str = "{closure}";
 
 impl Place {
-    fn of(frame: &Frame) -> Option<Self> {
-        let name = last_part(frame.function.as_deref()?);
+    fn of(frame: &Frame, workspace: Option<&str>, has_paths: bool) -> Option<Self> {
+        let function = without_generics(frame.function.as_deref()?);
+        let parts = || function.rsplit("::").filter(|part| is_name(part));
+        let is_closure = parts().next().is_some_and(|part| part.starts_with('{'));
+        let named = parts().find(|part| !part.starts_with('{'));
+        let name = match is_closure {
+            true => named.filter(|_| has_paths).unwrap_or(CLOSURE),
+            false => named.unwrap_or(&function),
+        };
+        let file = frame.file.as_deref()?;
         Some(Self {
-            file: path::in_package(frame.file.as_deref()?),
-            column: match name == CLOSURE {
+            package: workspace.and_then(|workspace| {
+                let member = file.strip_prefix(workspace).unwrap_or(file);
+                path::package(member).map(str::to_owned)
+            }),
+            file: path::in_package(file),
+            column: match is_closure {
                 true => frame.column.unwrap_or_default(),
                 false => 0,
             },
-            name,
+            name: name.to_owned(),
+            is_closure,
         })
     }
 }
 
-/// `charge` of `<orders::Card<T> as orders::Pay>::charge::<u8>`, and one word for all that have no
-/// name of their own.
-fn last_part(function: &str) -> String {
-    let bare = without_generics(function);
-    let mut parts = bare.rsplit("::").filter(|part| !part.is_empty());
-    let is_hash = |part: &str| {
-        let digits = part.strip_prefix('h').unwrap_or_default();
-        digits.len() == 16 && digits.bytes().all(|c| c.is_ascii_hexdigit())
-    };
-    let part = parts.find(|part| !is_hash(part)).unwrap_or(&bare);
-    match part.starts_with('{') {
-        true => CLOSURE.to_owned(),
-        false => part.to_owned(),
-    }
+/// Not so of the hash that ends some.
+fn is_name(part: &str) -> bool {
+    let digits = part.strip_prefix('h').unwrap_or_default();
+    let is_hash = digits.len() == 16 && digits.bytes().all(|c| c.is_ascii_hexdigit());
+    !part.is_empty() && !is_hash
+}
+
+/// Whether a function of Rust's is named with its path, or nothing is known of it. Where line tables are
+/// all there is, some are and some are not, as it happens.
+fn has_path(frame: &Frame) -> bool {
+    let is_rust = frame
+        .file
+        .as_deref()
+        .is_some_and(|file| file.ends_with(".rs"));
+    let name = frame.function.as_deref().filter(|_| is_rust);
+    name.is_none_or(|name| without_generics(name).contains("::") || name.starts_with('<'))
+}
+
+/// `orders::place` of `poll<orders::place::{async_fn_env#0}, …>`: the application's future that is polled,
+/// by the innermost function outside the first of the application's own that is generic over one.
+fn task(frames: &[Frame]) -> Option<&str> {
+    let own = frames.iter().position(|frame| frame.in_app)?;
+    let names = frames
+        .iter()
+        .skip(own)
+        .filter_map(|f| f.function.as_deref());
+    names
+        .flat_map(futures)
+        .find(|future| !is_of_a_foreign_crate(future))
+}
+
+/// The functions whose futures a name is generic over.
+fn futures(name: &str) -> impl Iterator<Item = &str> {
+    let marks = ["::{async_fn_env#", "::{async_block_env#"];
+    let ends = marks
+        .into_iter()
+        .flat_map(move |mark| name.match_indices(mark));
+    let mut ends: Vec<_> = ends.map(|(at, _)| at).collect();
+    ends.sort_unstable();
+    ends.into_iter().map(move |end| {
+        let is_of_path = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '{' | '}' | '#');
+        let before = &name[..end];
+        let begin = before.rfind(|c| !is_of_path(c)).map_or(0, |at| {
+            at + before[at..].chars().next().map_or(0, char::len_utf8)
+        });
+        &before[begin..]
+    })
 }
 
 /// Leaves out what stands in angle brackets, and what tells crates of one name apart.
@@ -174,7 +236,7 @@ mod tests {
 
     #[track_caller]
     fn of(frames: &[Frame]) -> Fingerprint {
-        Fingerprint::of_frames("orders::Failed", frames).unwrap()
+        Fingerprint::of_frames("orders::Failed", frames, None).unwrap()
     }
 
     #[test]
@@ -194,7 +256,9 @@ mod tests {
             ["pay", "orders[8f3a0123]::pay"],
             ["handle_pay_orders", "orders::pay::handle_pay_orders"],
         ] {
-            let [one, other] = same.map(|name| of(&[frame(name, "src/pay.rs", 9)]));
+            // Where line tables are all there is, some function on the stack has its short name.
+            let caller = || frame("main", "src/main.rs", 5);
+            let [one, other] = same.map(|name| of(&[frame(name, "src/pay.rs", 9), caller()]));
             assert_eq!(one, other, "{same:?}");
         }
     }
@@ -245,6 +309,69 @@ mod tests {
     }
 
     #[test]
+    fn the_same_name_in_the_same_file_of_two_packages_is_two_and_one_wherever_they_lie() {
+        let of = |root: &str, package: &str| {
+            let file = format!("{root}{package}src/db.rs");
+            let frames = [frame("look_up", &file, 5)];
+            Fingerprint::of_frames("T", &frames, Some(root)).unwrap()
+        };
+        let packages = ["crates/menus/", "crates/users/", ""];
+        let [menus, users, root] = packages.map(|package| of("/srv/shop/", package));
+        assert!(menus != users && menus != root && users != root);
+        for elsewhere in ["/builds/17/", "/usr/src/app/"] {
+            let there = packages.map(|package| of(elsewhere, package));
+            assert_eq!(there, [menus, users, root], "{elsewhere}");
+        }
+        let windows = [frame("look_up", "C:\\shop\\crates\\menus\\src\\db.rs", 5)];
+        let windows = Fingerprint::of_frames("T", &windows, Some("C:\\shop\\"));
+        assert_eq!(windows, Some(menus));
+    }
+
+    #[test]
+    fn async_functions_of_one_file_and_column_are_told_apart_by_their_names_or_their_tasks() {
+        let poll = |name: &str| {
+            let mut poll = frame(
+                name,
+                "/cargo/registry/src/x-1949cf8c6b5b557f/tokio-1.48.0/src/lib.rs",
+                5,
+            );
+            poll.in_app = false;
+            poll
+        };
+        let whole = |name: &str| of(&[frame(name, "src/pay.rs", 5), poll("tokio::task::poll")]);
+        assert_ne!(
+            whole("orders::charge::{{closure}}"),
+            whole("orders::refund::{{closure}}")
+        );
+        let numbers = ["orders::charge::{{closure}}", "orders::charge::{closure#3}"];
+        let [one, other] = numbers.map(whole);
+        assert_eq!(one, other);
+        let short = |own: &str, name: &str| of(&[frame(own, "src/pay.rs", 5), poll(name)]);
+        let of_charge = short("{async_fn#0}", "poll<orders::charge::{async_fn_env#0}, S>");
+        assert_ne!(
+            of_charge,
+            short("{async_fn#0}", "poll<orders::refund::{async_fn_env#0}, S>")
+        );
+        // Another function that polls it, and one whose name has its path by chance.
+        for (own, polls) in [
+            (
+                "{async_fn#0}",
+                "with<tokio::task::{closure_env#0}<orders::charge::{async_fn_env#0}>>",
+            ),
+            (
+                "orders::charge::{{closure}}",
+                "poll<orders::charge::{async_fn_env#0}, S>",
+            ),
+            (
+                "{async_fn#1}",
+                "poll<tower::call::{async_block_env#0}<orders::charge::{async_fn_env#2}>>",
+            ),
+        ] {
+            assert_eq!(of_charge, short(own, polls), "{own} {polls}");
+        }
+    }
+
+    #[test]
     fn closures_are_told_apart_by_their_columns_and_ways_by_those_who_called() {
         let closure = |column| of(&[frame("{closure#0}", "src/pay.rs", column)]);
         assert_ne!(closure(5), closure(9));
@@ -265,7 +392,10 @@ mod tests {
         let mut nameless = own.clone();
         nameless.file = None;
         assert_eq!(of(&[nameless.clone(), own.clone()]), of(&[own]));
-        assert_eq!(Fingerprint::of_frames("T", &[foreign, nameless]), None);
+        assert_eq!(
+            Fingerprint::of_frames("T", &[foreign, nameless], None),
+            None
+        );
     }
 
     #[test]
@@ -289,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_type_s_arguments_are_no_part_of_it_and_the_type_is() {
-        let of_type = |name| Fingerprint::of_frames(name, &[frame("pay", "src/pay.rs", 5)]);
+        let of_type = |name| Fingerprint::of_frames(name, &[frame("pay", "src/pay.rs", 5)], None);
         assert_eq!(
             of_type("orders::Failed<u8>"),
             of_type("orders::Failed<u16>")

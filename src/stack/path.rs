@@ -7,26 +7,36 @@
 const OF_SOURCE: [&str; 4] = ["src", "tests", "examples", "benches"];
 
 /// This very file, below the folder of our source.
-const HERE: &str = "stack/path.rs";
+const HERE: [&str; 2] = ["stack", "path.rs"];
 
 /// Whether a file is neither the application's nor of a package that lies beside it: Rust's own, a
-/// dependency's out of a registry or a git repository, or no Rust at all (the C library may have its
-/// lines at hand where the program has not).
+/// dependency's out of a registry, a git repository or a folder of vendored ones, or no Rust at all
+/// (the C library may have its lines at hand where the program has not).
 pub(super) fn is_foreign(file: &str) -> bool {
     let folders = Folders::of(file);
     !file.ends_with(".rs") || folders.are_rust_s() || folders.are_a_dependency_s()
 }
 
+/// Whether a file is the standard library's.
+pub(crate) fn is_of_rust(file: &str) -> bool {
+    Folders::of(file).are_rust_s()
+}
+
 /// Whether a file is of this crate, as far as its path tells: it does not where this crate is a
 /// member of the workspace and the workspace is remapped.
 pub(super) fn is_ours(file: &str) -> bool {
-    let ours = file!().strip_suffix(HERE);
-    let ours = ours.filter(|folder| folder.len() > "src/".len());
-    match ours {
-        Some(folder) => file.starts_with(folder),
-        // Relative to the workspace.
-        None => file.starts_with(concat!(env!("CARGO_MANIFEST_DIR"), "/src/")),
-    }
+    is_beside(file, file!(), env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether a file is below the folder of source that holds `here`, which the compiler may have been
+/// given relative to the workspace.
+fn is_beside(file: &str, here: &str, manifest: &str) -> bool {
+    let (file, here) = (Folders::of(file), Folders::of(here));
+    let source = here.0.strip_suffix(&HERE).unwrap_or_default();
+    let is_below = |folders: &[&str]| file.0.starts_with(folders);
+    let package = Folders::of(manifest).0;
+    // `src` alone is anybody's.
+    source.len() > 1 && is_below(source) || is_below(&[&package[..], &["src"]].concat())
 }
 
 /// Whether a file is of the crate of that name, `-` and `_` being one: its package's folder has the
@@ -90,30 +100,63 @@ impl<'a> Folders<'a> {
             .rposition(|folder| OF_SOURCE.contains(folder))
     }
 
-    /// The standard library's, of rustup (`/rustc/<commit>/library`), with `rust-src`
-    /// (`rustlib/src/rust/library`), of distributions (`rustc-1.95.0-src/library`), and what it
-    /// stands on itself (`/rust/deps`).
+    /// The standard library's, of rustup (`/rustc/<commit>/library`, or the version where it was built
+    /// of no repository), with `rust-src` (`lib/rustlib/src/rust/library`), of distributions
+    /// (`rustc-1.95.0-src/library`), and what it stands on itself (`/rust/deps`). No shorter form: an
+    /// application may lie in `/srv/rust/library`.
     fn are_rust_s(&self) -> bool {
-        let is_rustc = |at: usize| self.at(at).starts_with("rustc-") || self.at(at) == "rust";
-        self.0.iter().enumerate().any(|(at, folder)| match *folder {
-            "library" if at >= 1 => is_rustc(at - 1) || at >= 2 && self.at(at - 2) == "rustc",
-            "deps" => at == 2 && self.at(1) == "rust" && self.at(0).is_empty(),
-            _ => false,
-        })
+        const WITH_SOURCE: [&str; 5] = ["lib", "rustlib", "src", "rust", "library"];
+        let is_library = |at: usize| {
+            let (above, folder) = (self.at(at.wrapping_sub(2)), self.at(at.wrapping_sub(1)));
+            let of_distribution = folder.strip_prefix("rustc-");
+            above == "rustc" && (is_commit(folder) || is_version(folder))
+                || of_distribution.is_some_and(is_version)
+        };
+        let is_unpacked = |at: usize| self.at(at) == "library" && is_library(at);
+        (0..self.0.len()).any(is_unpacked)
+            || self.0.windows(5).any(|folders| folders == WITH_SOURCE)
+            || self.0.starts_with(&["", "rust", "deps"]) && self.is_package(3)
     }
 
     /// Cargo unpacks a registry's packages into `registry/src/<registry>-<hash>/<name>-<version>`, and
     /// git's into `git/checkouts/<name>-<hash>/<commit>`; trimmed, paths begin with the package.
     /// A version alone says nothing: an application may be built in such a folder.
     fn are_a_dependency_s(&self) -> bool {
-        let is_package = |at: usize| name_and_version(self.at(at)).is_some();
         (0..self.0.len()).any(|at| {
             let is_registry = has_hash(self.at(at))
                 || at >= 2 && self.at(at - 2) == "registry" && self.at(at - 1) == "src";
             let is_checkout = at >= 1 && self.at(at - 1) == "checkouts" && has_hash(self.at(at));
-            let is_trimmed = at == 0 && is_package(0);
-            is_registry && is_package(at + 1) || is_checkout || is_trimmed
-        })
+            let is_trimmed = at == 0 && self.is_package(0);
+            (is_registry || self.is_of_a_system(at)) && self.is_package(at + 1)
+                || is_checkout
+                || is_trimmed
+        }) || self.are_vendored()
+    }
+
+    /// Where others than cargo put packages, each in a folder with its version: Debian into
+    /// `cargo/registry`, Bazel into `external`, Nix into a folder of vendored ones or into one of its
+    /// store.
+    fn is_of_a_system(&self, at: usize) -> bool {
+        const OF_NIX: [&str; 3] = ["cargo-vendor-dir", "-vendor", "-vendor-cargo-deps"];
+        let is_of_nix = |at: usize| OF_NIX.iter().any(|end| self.at(at).ends_with(end));
+        let above = self.at(at.wrapping_sub(1));
+        match self.at(at) {
+            "registry" => above == "cargo",
+            "external" => true,
+            // `/nix/store/<hash>-crate-tokio-1.48.0`; an application lies in `<hash>-source`.
+            "store" => above == "nix" && is_a_crate_of_nix(self.at(at + 1)),
+            _ => is_of_nix(at) || at >= 1 && is_of_nix(at - 1),
+        }
+    }
+
+    /// `vendor/<name>/src`, as `cargo vendor` lays packages down, flat and without versions.
+    fn are_vendored(&self) -> bool {
+        let folder = self.source().and_then(|source| source.checked_sub(2));
+        folder.is_some_and(|folder| self.at(folder) == "vendor")
+    }
+
+    fn is_package(&self, at: usize) -> bool {
+        name_and_version(self.at(at)).is_some()
     }
 
     /// Empty beyond the end.
@@ -128,14 +171,28 @@ fn has_hash(folder: &str) -> bool {
     hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
+fn is_commit(folder: &str) -> bool {
+    folder.len() == 40 && folder.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
+/// `1.95.0`, with or without what may follow, as in `1.95.0-src`.
+fn is_version(folder: &str) -> bool {
+    let numbers = folder.split(['-', '+']).next().unwrap_or_default();
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit());
+    numbers.split('.').count() == 3 && numbers.split('.').all(is_number)
+}
+
+/// As the makers of packages for Nix call a crate's source.
+fn is_a_crate_of_nix(item: &str) -> bool {
+    let name = item.split_once('-').map_or("", |(_, name)| name);
+    ["crate-", "cargo-package-"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
+}
+
 /// `sha-1` and `0.10.1` of `sha-1-0.10.1`.
 fn name_and_version(folder: &str) -> Option<(&str, &str)> {
     let split = |(at, _): (usize, &str)| (&folder[..at], &folder[at + 1..]);
-    let is_version = |version: &str| {
-        let numbers = version.split(['-', '+']).next().unwrap_or_default();
-        let is_number = |n: &str| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit());
-        numbers.split('.').count() == 3 && numbers.split('.').all(is_number)
-    };
     let mut parts = folder.match_indices('-').map(split);
     parts.find(|(name, version)| !name.is_empty() && is_version(version))
 }
@@ -161,10 +218,46 @@ mod tests {
             "/remapped/mirror.example.com-1949cf8c6b5b557f/tokio-1.48.0-rc.1/src/lib.rs",
             "/cargo/registry/src/mirror/tokio-1.48.0+build.7/src/lib.rs",
             "tokio-1.48.0/src/lib.rs",
+            "/rustc/1.95.0/library/core/src/ptr/mod.rs",
+            "/srv/orders/vendor/tokio/src/runtime/mod.rs",
+            "/srv/orders/vendor/tokio-1.48.0/src/lib.rs",
+            "C:\\orders\\vendor\\tokio\\src\\lib.rs",
+            "/usr/share/cargo/registry/tokio-1.48.0/src/lib.rs",
+            "/build/cargo-vendor-dir/tokio-1.48.0/src/lib.rs",
+            "/build/orders-1.2.3-vendor/source-registry-0/tokio-1.48.0/src/lib.rs",
+            "/nix/store/6xg259477c90a229xwmb53pdfkn6ig3g-vendor-cargo-deps/c19b7c6f/tokio-1.48.0/src/lib.rs",
+            "/nix/store/6xg259477c90a229xwmb53pdfkn6ig3g-crate-tokio-1.48.0/src/lib.rs",
+            "/nix/store/6xg259477c90a229xwmb53pdfkn6ig3g-cargo-package-tokio-1.48.0/src/lib.rs",
+            "/proc/self/cwd/external/crates__tokio-1.48.0/src/lib.rs",
+            "external/rules_rust++crate+crates__tokio-1.48.0/src/lib.rs",
             "/usr/local/cargo/git/checkouts/menus-0123456789abcdef/8f3a012/crates/menus/src/lib.rs",
             "./csu/../libc_start_call_main.h",
         ] {
             assert!(is_foreign(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_standard_library_is_known_with_either_separator_and_nothing_else_is_it() {
+        const HASH: &str = "59807616e9b3e1c2b1d4a5b6c7d8e9f0a1b2c3d4";
+        for (file, is_it) in [
+            (
+                format!("/rustc/{HASH}/library/core/src/ops/function.rs"),
+                true,
+            ),
+            (
+                format!("/rustc/{HASH}\\library\\core\\src\\ops\\function.rs"),
+                true,
+            ),
+            (
+                "C:\\rust\\lib\\rustlib\\src\\rust\\library\\core\\src\\ops\\function.rs"
+                    .to_owned(),
+                true,
+            ),
+            ("/srv/library/core/src/ops/function.rs".to_owned(), false),
+            (format!("/cargo/{REGISTRY}/tokio-1.48.0/src/lib.rs"), false),
+        ] {
+            assert_eq!(is_of_rust(&file), is_it, "{file}");
         }
     }
 
@@ -181,6 +274,16 @@ mod tests {
             "/srv/checkouts/orders/src/lib.rs",
             "/srv/target/debug/build/orders-0123456789abcdef/out/codes.rs",
             "C:\\orders\\src\\pay.rs",
+            "/srv/rust/library/src/pay.rs",
+            "/home/ada/rust/library/orders/src/main.rs",
+            "/srv/rustc/library/src/lib.rs",
+            "/srv/rustc-tools/library/src/lib.rs",
+            "/srv/rust/deps/orders/src/lib.rs",
+            "/rust/deps/src/lib.rs",
+            "/srv/vendor/src/lib.rs",
+            "/srv/orders/src/vendor/pay.rs",
+            "/srv/external/orders/src/lib.rs",
+            "/nix/store/6xg259477c90a229xwmb53pdfkn6ig3g-source/src/main.rs",
         ] {
             assert!(!is_foreign(own), "{own}");
         }
@@ -233,5 +336,23 @@ mod tests {
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/", file!());
         assert!(is_ours(here));
         assert!(!is_ours("/srv/orders/src/stack/path.rs"));
+    }
+
+    #[test]
+    fn a_file_of_ours_is_known_with_either_separator() {
+        let windows = |file| is_beside(file, "src\\stack\\path.rs", "C:\\orderscope");
+        assert!(windows("C:\\orderscope\\src\\errors.rs"));
+        assert!(windows("C:\\orderscope/src\\errors.rs"));
+        assert!(!windows("C:\\orders\\src\\errors.rs"));
+        let of_a_workspace = |file| {
+            is_beside(
+                file,
+                "crates/orderscope/src/stack/path.rs",
+                "/srv/crates/orderscope",
+            )
+        };
+        assert!(of_a_workspace("/srv/crates/orderscope/src/errors.rs"));
+        assert!(of_a_workspace("crates/orderscope/src/errors.rs"));
+        assert!(!of_a_workspace("/srv/crates/orders/src/errors.rs"));
     }
 }

@@ -103,10 +103,19 @@ fn is_in_app(function: Option<&str>, file: Option<&str>) -> bool {
     // With a file, its path has decided: names have none where line tables are all there is.
     match function.and_then(crate_of) {
         _ if file.is_some() => true,
-        Some(name) => FOREIGN_CRATES.binary_search(&name).is_err() && !name.starts_with("tracing_"),
+        Some(name) => !is_foreign_crate(name),
         // A name without a path is C's, or the program's `main` as C calls it.
         None => false,
     }
+}
+
+fn is_foreign_crate(name: &str) -> bool {
+    FOREIGN_CRATES.binary_search(&name).is_ok() || name.starts_with("tracing_")
+}
+
+/// Whether a path is of a crate that every service stands on, or of ours.
+pub(super) fn is_of_a_foreign_crate(path: &str) -> bool {
+    crate_of(path).is_none_or(|name| is_foreign_crate(name) || name == "orderscope")
 }
 
 /// The first segment of a path, also in `<&mut app::Basket as core::fmt::Debug>::fmt`, and of the
@@ -328,7 +337,8 @@ mod tests {
     fn the_application_s_own_code_is_told_by_file_and_else_by_crate() {
         let registry =
             Some("/usr/local/cargo/registry/src/mirror-1949cf8c6b5b557f/x-1.2.3/src/lib.rs");
-        let library = Some("/rustc/5980761/library/core/src/ptr/mod.rs");
+        let library =
+            Some("/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/core/src/ptr/mod.rs");
         for (function, file, in_app) in [
             ("orders::pay", Some("src/pay.rs"), true),
             (

@@ -1,11 +1,12 @@
 //! The panic hook: what it counts, and that nothing else changes.
 
-use std::env;
+use std::error::Error;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{self, AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::{env, fmt};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -14,6 +15,8 @@ use axum::{Router, routing::get};
 use orderscope::{Telemetry, errors};
 use tower::ServiceExt;
 
+use super::signals::in_memory;
+use super::storms::swamped;
 use super::{SOON, alone, block_on, in_a_process, printed};
 
 /// Set in a process that is to install a telemetry.
@@ -111,6 +114,20 @@ fn a_handler_s_panic_is_counted_once_by_hook_or_layer() {
         let resumed = status_of(&telemetry, || resume_unwind(Box::new("planted")));
         assert_eq!(resumed, StatusCode::INTERNAL_SERVER_ERROR);
         assert_counted(&telemetry, 2);
+        // One that the handler dealt with says nothing of the next.
+        let after_another = status_of(&telemetry, || {
+            let _ = catch_unwind(|| panic!("dealt with"));
+            resume_unwind(Box::new("planted"))
+        });
+        assert_eq!(after_another, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_counted(&telemetry, 4);
+        // One that goes on as it was is one.
+        let went_on = status_of(&telemetry, || {
+            let caught = catch_unwind(|| panic!("order {}", std::hint::black_box(7)));
+            resume_unwind(caught.unwrap_err())
+        });
+        assert_eq!(went_on, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_counted(&telemetry, 5);
     });
 }
 
@@ -193,12 +210,6 @@ fn a_panic_that_nobody_catches_ends_the_process_as_ever() {
 
 #[test]
 fn a_destructor_that_panics_amid_a_panic_ends_the_process_as_ever() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("planted in a destructor");
-        }
-    }
     const SIGABRT: i32 = 6;
     let [with, without] = [&[(INSTALLS, "1")][..], &[]].map(|variables| {
         in_a_process(variables, || {
@@ -212,6 +223,144 @@ fn a_destructor_that_panics_amid_a_panic_ends_the_process_as_ever() {
     assert_eq!(with.status.signal(), Some(SIGABRT), "{}", printed(&with));
     assert_eq!(with.status, without.status);
     assert_eq!(said(&with), said(&without));
+}
+
+/// Ways in which a process comes to its end, or goes on.
+const ENDINGS: [(&str, fn()); 6] = [
+    ("main panics", || panic!("planted")),
+    ("a thread panics", || {
+        assert!(thread::spawn(|| panic!("planted")).join().is_err());
+    }),
+    ("a thread's panic goes on in main", || {
+        let panicked = thread::spawn(|| panic!("planted")).join();
+        resume_unwind(panicked.unwrap_err());
+    }),
+    ("a destructor panics amid a panic", || {
+        let _bomb = Bomb;
+        panic!("planted")
+    }),
+    ("a destructor panics as its thread ends", || {
+        thread_local! {
+            static BOMB: Bomb = const { Bomb };
+        }
+        let _ = thread::spawn(|| BOMB.with(|_| ())).join();
+    }),
+    ("it aborts", || std::process::abort()),
+];
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("planted in a destructor");
+    }
+}
+
+#[test]
+fn before_a_collector_that_hangs_and_with_a_full_queue_a_process_ends_as_ever() {
+    const ENDING: &str = "ORDERSCOPE_ENDING";
+    for (name, _) in ENDINGS {
+        let [with, without] =
+            [&[(INSTALLS, "1"), (ENDING, name)][..], &[(ENDING, name)]].map(|variables| {
+                in_a_process(variables, || {
+                    let _telemetry = env::var_os(INSTALLS).map(|_| swamped());
+                    let chosen = env::var(ENDING).unwrap();
+                    let ending = ENDINGS.iter().find(|(name, _)| *name == chosen);
+                    ending.unwrap().1();
+                })
+            });
+        assert_eq!(
+            with.status,
+            without.status,
+            "F13: {name}: {}",
+            printed(&with)
+        );
+        assert_eq!(
+            said(&with),
+            said(&without),
+            "F13: {name}: {}",
+            printed(&with)
+        );
+    }
+}
+
+#[test]
+fn what_a_thread_does_as_it_ends_is_counted_and_harmless() {
+    struct Last;
+    impl Drop for Last {
+        fn drop(&mut self) {
+            orderscope::capture_error(&std::fmt::Error);
+            let _ = catch_unwind(|| panic!("planted"));
+        }
+    }
+    thread_local! {
+        static LAST: Last = const { Last };
+    }
+    alone(&[], || {
+        let calls = count_calls();
+        let (builder, backend) = in_memory();
+        let telemetry = builder.without_subscriber().install().unwrap();
+        let capture = || orderscope::capture_error(&std::fmt::Error);
+        // What we keep for a thread is gone before, and after.
+        let ended = [
+            thread::spawn(move || {
+                LAST.with(|_| ());
+                capture();
+            }),
+            thread::spawn(move || {
+                capture();
+                LAST.with(|_| ());
+            }),
+        ];
+        let ended = ended.map(|thread| thread.join().is_ok());
+        assert!(telemetry.flush_blocking(SOON));
+        print_again();
+        assert_eq!(ended, [true; 2]);
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        assert_counted(&telemetry, 2);
+        let numbers = telemetry.snapshot();
+        let handled = [("severity", "ERROR"), ("handled", "true")];
+        assert_eq!(numbers.counter("orderscope.exceptions", &handled), 4);
+        let told = backend.logs().into_iter();
+        assert_eq!(told.filter(|log| log.event_name == "exception").count(), 6);
+    });
+}
+
+#[test]
+fn an_error_whose_code_panics_costs_its_caller_nothing() {
+    struct Explosive;
+    impl fmt::Display for Explosive {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("planted in Display")
+        }
+    }
+    impl fmt::Debug for Explosive {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("planted in Debug")
+        }
+    }
+    impl Error for Explosive {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            panic!("planted in source")
+        }
+    }
+    alone(&[], || {
+        count_calls();
+        let telemetry = installed();
+        let error: &(dyn Error + 'static) = &Explosive;
+        let captured = catch_unwind(|| orderscope::capture_error(&Explosive));
+        let of_any_type = catch_unwind(AssertUnwindSafe(|| orderscope::capture_error(error)));
+        print_again();
+        let went_on = [captured.is_ok(), of_any_type.is_ok()];
+        assert_eq!(went_on, [true; 2], "F13: the caller goes on");
+        let handled = [("severity", "ERROR"), ("handled", "true")];
+        let numbers = telemetry.snapshot();
+        assert_eq!(
+            numbers.counter("orderscope.exceptions", &handled),
+            2,
+            "F13: counted"
+        );
+    });
 }
 
 /// How often the words of the panics were printed.

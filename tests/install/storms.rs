@@ -95,10 +95,7 @@ fn sixty_four_threads_that_panic_before_a_black_hole_with_a_full_queue_are_not_h
             let lasted = BEGAN.take().map(While::lasted);
             TOOK.lock().unwrap().extend(lasted);
         }));
-        let collector = Collector::silent();
-        let builder = collector.builder().queue_byte_budget(1 << 20);
-        let telemetry = builder.without_subscriber().install().unwrap();
-        fill(&telemetry);
+        let telemetry = swamped();
         let start = Arc::new(Barrier::new(THREADS));
         let threads = (0..THREADS).map(|thread| {
             let start = Arc::clone(&start);
@@ -135,7 +132,14 @@ fn sixty_four_threads_that_panic_before_a_black_hole_with_a_full_queue_are_not_h
     });
 }
 
-/// Leaves no room for what is routine.
+/// Installed before a collector that never answers, with no room left for what is routine.
+pub(super) fn swamped() -> Telemetry {
+    let builder = Collector::silent().builder().queue_byte_budget(1 << 20);
+    let telemetry = builder.without_subscriber().install().unwrap();
+    fill(&telemetry);
+    telemetry
+}
+
 fn fill(telemetry: &Telemetry) {
     let is_full = || {
         let rows = telemetry.ledger();
@@ -175,7 +179,8 @@ fn a_handler_that_panics_a_thousand_times_a_second_answers_and_each_is_counted()
         let _ = panic::take_hook();
         assert_eq!(answered, PANICS, "F12");
         let numbers = telemetry.snapshot();
-        assert_eq!(numbers.counter("orderscope.panics", &[]), PANICS, "F12");
+        let counted = numbers.counter("orderscope.panics", &[]);
+        assert_eq!(counted, PANICS, "F12: counted");
         let [group] = numbers.error_groups() else {
             panic!("F12: one group: {:#?}", numbers.error_groups());
         };

@@ -16,6 +16,7 @@ const WITH_LINES: [&str; 2] = ["o3-lines", "o0-lines"];
 const ELSEWHERE: &str = "o0-elsewhere";
 /// The same without any debug information, and without symbols.
 const WITHOUT: [&str; 3] = ["o3-none", "o0-none", "o3-stripped"];
+const BUGS: usize = 22;
 /// Of one type at one place, come to in two ways that only a stack tells apart.
 const SHARE_A_PLACE: [[&str; 2]; 2] = [
     ["unwrap of nothing", "panic in a thread"],
@@ -54,7 +55,7 @@ fn told_by(build: &str) -> Vec<Told> {
     let told: Vec<Told> = lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(told.len(), 20, "{build}: {said}");
+    assert_eq!(told.len(), BUGS, "{build}: {said}");
     // The process has the same groups as whoever reads the events.
     let of_events: BTreeSet<_> = told.iter().map(|told| &told.fingerprint).collect();
     let of_process: BTreeSet<_> = groups.groups.iter().collect();
@@ -79,7 +80,11 @@ fn with_line_tables_a_bug_is_one_group_however_it_is_optimised() {
     assert_eq!(groups(&fast), groups(&slow));
     for build in [&fast, &slow] {
         let distinct: BTreeSet<_> = groups(build).into_values().collect();
-        assert_eq!(distinct.len(), 20, "different bugs stay apart: {build:#?}");
+        assert_eq!(
+            distinct.len(),
+            BUGS,
+            "different bugs stay apart: {build:#?}"
+        );
     }
     // The function that is at fault, and the line, where the source is at hand.
     let burnt = &slow[0];
@@ -121,7 +126,7 @@ fn without_them_it_is_one_by_its_type_and_its_place() {
         assert_eq!(groups[one], groups[other], "a place is all that is known");
     }
     let distinct: BTreeSet<_> = groups.values().collect();
-    assert_eq!(distinct.len(), 20 - SHARE_A_PLACE.len(), "{fast:#?}");
+    assert_eq!(distinct.len(), BUGS - SHARE_A_PLACE.len(), "{fast:#?}");
     assert!(stripped.iter().all(|told| told.source.is_empty()));
 }
 

@@ -1,6 +1,6 @@
 //! What one error event says, whatever it came from.
 
-use crate::{context, records::Fields, semconv};
+use crate::{context, records::Fields, semconv, stack::is_of_rust};
 use std::{
     panic::Location,
     thread::{self, Thread},
@@ -27,8 +27,7 @@ impl Exception<'_> {
         fields.message(self.message);
         self.describe(fields);
         if let Some(at) = self.at {
-            fields.word(semconv::CODE_FILE_PATH, at.file());
-            fields.number(semconv::CODE_LINE_NUMBER, at.line().into());
+            compose_place(at.file(), at.line(), fields);
         }
         describe_request(fields);
     }
@@ -46,10 +45,16 @@ impl Exception<'_> {
     }
 }
 
+/// The folder that it was built in may be named after a secret.
+pub(super) fn compose_place(file: &str, line: u32, fields: &mut Fields) {
+    fields.told(semconv::CODE_FILE_PATH, file);
+    fields.number(semconv::CODE_LINE_NUMBER, line.into());
+}
+
 /// `None` for a place in the standard library, which is what Rust gives when a function is passed
 /// on, as in `inspect_err(capture_error)`.
 pub(super) fn in_a_file_of_the_program<'a>(at: &'a Location<'a>) -> Option<&'a Location<'a>> {
-    Some(at).filter(|at| !at.file().contains("/library/core/src/"))
+    Some(at).filter(|at| !is_of_rust(at.file()))
 }
 
 /// A place as sites are told apart by.

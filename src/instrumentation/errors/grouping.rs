@@ -31,6 +31,8 @@ impl Stage for JoinGroup {
             function: None,
             severity: log.severity,
             is_handled: true,
+            user: None,
+            route: None,
         };
         for (name, value) in read(fields.as_bytes()) {
             match (name, value) {
@@ -40,12 +42,14 @@ impl Stage for JoinGroup {
                 (MESSAGE, Value::Text(text)) if told.message.is_empty() => told.message = text,
                 (semconv::CODE_FUNCTION_NAME, Value::Text(text)) => told.function = Some(text),
                 (semconv::ERROR_HANDLED, Value::Boolean(is)) => told.is_handled = is,
+                (semconv::USER_ID, Value::Text(user)) => told.user = Some(user),
+                (semconv::HTTP_ROUTE, Value::Text(route)) => told.route = Some(route),
                 _ => {}
             }
         }
         let groups = &self.pipeline.error_groups;
         let found =
-            fingerprint.and_then(|fingerprint| groups.find(raised.site, fingerprint, told, log.at));
+            fingerprint.and_then(|fingerprint| groups.find(raised, fingerprint, told, log.at));
         if let Some(found) = found {
             let count = i64::try_from(found.count).unwrap_or(i64::MAX);
             fields.number(semconv::ERROR_GROUP_COUNT, count);
@@ -199,6 +203,97 @@ mod tests {
             .map(|g| (g.count, g.fingerprint.as_str()))
             .collect();
         assert_eq!(groups, [(1, told[2]), (2, told[0])], "as the records say");
+    }
+
+    #[test]
+    fn panics_that_repeat_a_client_s_words_are_a_few_groups_and_all_counted() {
+        let words = "abcdefghijklmnopqrstuvwxyz".as_bytes();
+        let dish = |number: usize| -> String {
+            let letters = [number / 676, number / 26, number].map(|n| words[n % 26]);
+            letters.into_iter().map(char::from).collect()
+        };
+        let watched = Watched::new();
+        let mut records = Vec::new();
+        for number in 0..2_000 {
+            within(watched.pipeline, || {
+                let said = format!("no such dish: {}", dish(number));
+                panics::record_caught(watched.pipeline, &said);
+            });
+            watched.hands.advance(Duration::from_secs(1));
+            if number % 50 == 49 {
+                records.extend(watched.records());
+            }
+        }
+        assert_eq!(records.len(), 2_000);
+        let groups = watched.groups();
+        assert_eq!(groups.len(), 9, "eight and the others");
+        assert_eq!((groups[0].count, groups[1].count), (1_992, 1));
+        assert_eq!(groups[0].exception_type, "panic", "with its own words");
+        assert_eq!(
+            records[1_999].text(semconv::ERROR_FINGERPRINT),
+            groups[0].fingerprint
+        );
+        // The sites of others are free.
+        within(watched.pipeline, || capture_error(&not_a_number()));
+        watched.records();
+        assert_eq!(watched.groups().len(), 10);
+    }
+
+    /// Raises an error this deep, so that who calls it lies beyond what a site looks at.
+    #[inline(never)]
+    fn raise_in_depth(depth: u32) {
+        match depth {
+            0 => capture_error(&std::fmt::Error),
+            _ => raise_in_depth(depth - 1),
+        }
+        std::hint::black_box(());
+    }
+
+    #[inline(never)]
+    fn while_cooking() {
+        raise_in_depth(20);
+        std::hint::black_box(());
+    }
+
+    #[inline(never)]
+    fn while_riding() {
+        raise_in_depth(20);
+        std::hint::black_box(());
+    }
+
+    #[test]
+    fn errors_of_one_site_that_turn_out_to_be_of_two_groups_are_counted_in_theirs() {
+        let watched = Watched::new();
+        let raise = |users: std::ops::Range<u32>, code: fn()| {
+            for user in users {
+                watched.of_user(user, code);
+            }
+        };
+        let counts = || {
+            let counts = watched.groups().into_iter();
+            let mut counts: Vec<_> = counts.map(|group| (group.count, group.recent)).collect();
+            counts.sort_unstable();
+            counts
+        };
+        raise(0..4, while_cooking);
+        watched.records();
+        raise(10..13, while_riding);
+        let told = watched.records();
+        let count = told[2].value(semconv::ERROR_GROUP_COUNT);
+        assert_eq!(count, Some(Value::Integer(3)));
+        assert_eq!(counts(), [(3, 3), (4, 4)]);
+        for _ in 0..20 {
+            raise(0..10, while_cooking);
+            raise(10..30, while_riding);
+        }
+        watched.records();
+        assert_eq!(counts(), [(204, 204), (403, 403)]);
+        let mut groups = watched.groups().into_iter();
+        let of_riding = groups.find(|group| group.count == 403).unwrap();
+        assert_eq!(of_riding.affected_users, 20);
+        assert_eq!(of_riding.endpoints, ["PUT /orders/{id}"]);
+        assert_eq!(watched.number("orderscope.exceptions"), 607.0);
+        assert_eq!(watched.number("orderscope.error.groups.new"), 2.0);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! previous hook, nothing is indexed or unwrapped, no lock is waited for, nothing is resolved.
 //! Standard hooks do not nest (the second one is the abort), so no guard of depth is needed.
 
-use super::{exception::place, panics, raise::WAY_OF_A_PANIC};
+use super::{exception::place, panics, raise::WAY_OF_A_PANIC, recorded};
 use crate::{
     context,
+    mutation::{self, Mutation},
     pipeline::Pipeline,
     records::{Fields, Record, Signal},
     semconv, worker,
@@ -16,6 +17,7 @@ use std::{
     panic::{self, Location},
     sync::OnceLock,
     thread,
+    time::Duration,
 };
 
 /// Whose hook it is.
@@ -41,6 +43,9 @@ fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&
     if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
         return;
     }
+    if mutation::is_on(Mutation::PatientHook) {
+        thread::sleep(Duration::from_millis(20));
+    }
     let raise = panics::raised(at.map(place));
     let (key, raised) = raise.look(WAY_OF_A_PANIC, Some(pipeline));
     panics::count(pipeline, &raise, key);
@@ -48,7 +53,7 @@ fn record(installed: &'static Pipeline, payload: &(dyn Any + Send), at: Option<&
     if worker::is_this_thread() {
         return;
     }
-    let is_repeated = panics::mark_recorded();
+    let is_repeated = recorded::mark(payload);
     let Some(raised) = raised else {
         return;
     };

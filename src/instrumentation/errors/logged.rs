@@ -2,7 +2,7 @@
 
 use super::{
     exception::{Exception, describe_method},
-    raise::{Raise, WAY},
+    raise::{Raise, WAY_OF_A_LINE},
     told::Told,
 };
 use crate::{
@@ -29,7 +29,7 @@ impl ErrorTap for Tap {
                 place: logged.file.zip(logged.line),
                 fingerprint: None,
             };
-            let (key, raised) = raise.look(WAY, Some(pipeline));
+            let (key, raised) = raise.look(WAY_OF_A_LINE, Some(pipeline));
             raise.count(pipeline, key);
             let Some(raised) = raised else {
                 return Some(log);

@@ -3,19 +3,22 @@
 use super::{
     exception::Exception,
     raise::{self, Raise},
+    recorded,
     template::template,
 };
 use crate::{
     context,
     pipeline::Pipeline,
     records::{Fields, Raised, Record, Severity, Signal},
-    stack::RawStack,
+    stack::{Fingerprint, RawStack},
 };
 use rustc_hash::FxBuildHasher;
-use std::{any::Any, hash::BuildHasher as _, mem, panic::Location, time::Instant};
+use std::{any::Any, hash::BuildHasher as _, panic::Location, time::Instant};
 
 /// `exception.type` of every panic.
 pub(super) const TYPE: &str = "panic";
+/// In the fingerprint of those that are not told apart.
+const OTHERS: &str = "_OTHER";
 const NO_TEXT: &str = "(the payload is no text)";
 
 /// Once it is there, counting a panic takes no memory and waits for nobody.
@@ -42,13 +45,7 @@ pub(super) fn count(pipeline: &Pipeline, raise: &Raise<'_>, key: u64) {
     raise.count(pipeline, key);
 }
 
-/// Whether the panic under way was recorded for the current request; from here on it is.
-pub(super) fn mark_recorded() -> bool {
-    let mark = |request: &mut context::Request| mem::replace(&mut request.panic_is_recorded, true);
-    context::with_request_mut(mark).unwrap_or(false)
-}
-
-fn text_of(payload: &(dyn Any + Send)) -> &str {
+pub(super) fn text_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&'static str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or(NO_TEXT)
@@ -73,20 +70,32 @@ pub(super) fn compose(
 
 /// Records a panic that was caught, unless the hook did.
 pub(super) fn record_caught(pipeline: &Pipeline, payload: &(dyn Any + Send)) {
-    if mark_recorded() || pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+    if recorded::has(payload) {
         return;
     }
-    // Its stack and its place are gone: those of one endpoint that say the same are one.
+    recorded::mark(payload);
+    if pipeline.handoff.is_lost_by_fork(Signal::Logs) {
+        return;
+    }
+    // Its stack and its place are gone: those of one endpoint that say the same are one. What they
+    // say may be a client's words, so beyond some, all others of the endpoint are one.
     let route = context::with_request(|request| request.route).flatten();
-    let raise = raised(route.map(|route| (route, 0)));
-    let key = raise.key(FxBuildHasher.hash_one(template(text_of(payload))));
+    let said = FxBuildHasher.hash_one(template(text_of(payload)));
+    let groups = &pipeline.error_groups;
+    let is_told_apart = groups.tells_apart(FxBuildHasher.hash_one(route), said);
+    let others = || Fingerprint::of_words(&[TYPE, OTHERS, route.unwrap_or_default()]);
+    let raise = Raise {
+        fingerprint: (!is_told_apart).then(others),
+        ..raised(route.map(|route| (route, 0)))
+    };
+    let key = raise.key(said);
     let is_admitted = raise::is_admitted(pipeline, key);
     count(pipeline, &raise, key);
     if is_admitted {
         let raised = Box::new(Raised {
             stack: RawStack::NONE,
             site: key,
-            fingerprint: None,
+            fingerprint: raise.fingerprint,
         });
         let log = raise.log(pipeline);
         let when = log.at;
@@ -110,7 +119,7 @@ mod tests {
         let tap = pipeline.response_tap.get().unwrap();
         within(pipeline, || {
             tap.panicked(&"card 4111 1111 1111 1111".to_owned());
-            tap.panicked(&"its body too");
+            tap.panicked(&"card 4111 1111 1111 1111".to_owned());
         });
         let told = Told::one(pipeline);
         assert_eq!(told.record.priority(), Priority::Errors);
@@ -119,6 +128,17 @@ mod tests {
         assert!(!told.text("").contains("1111"), "{}", told.text(""));
         assert_eq!(counted(pipeline, Severity::Error, false), 1);
         assert_eq!(counted_type(pipeline, TYPE), 1);
+        assert_eq!(pipeline.counters.panics.read(), 1);
+    }
+
+    #[test]
+    fn a_payload_that_goes_on_after_another_panic_was_caught_is_recorded() {
+        let pipeline = pipeline();
+        within(pipeline, || {
+            recorded::mark(&"caught by the handler");
+            record_caught(pipeline, &"resumed");
+        });
+        assert_eq!(Told::one(pipeline).text(""), "resumed");
         assert_eq!(pipeline.counters.panics.read(), 1);
     }
 

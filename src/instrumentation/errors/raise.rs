@@ -4,7 +4,7 @@
 use crate::{
     context,
     ids::SpanContext,
-    pipeline::{Pipeline, Whom},
+    pipeline::{Pipeline, Whom, key_of_whole_way},
     records::{EXCEPTION, Log, Raised, Severity},
     stack::{self, Fingerprint},
 };
@@ -15,6 +15,9 @@ use std::hash::{Hash, Hasher};
 /// Return addresses by which one way to an error is told from another: our own functions, then as
 /// many of the program's as most helpers are deep.
 pub(super) const WAY: usize = 12;
+/// The same of a line of log, which has `tracing` and its layers in between: up to 40 functions, of which
+/// an optimised build inlines most.
+pub(super) const WAY_OF_A_LINE: usize = if cfg!(debug_assertions) { 48 } else { 24 };
 /// The same of a panic, which has the machinery of panicking in between.
 pub(super) const WAY_OF_A_PANIC: usize = 24;
 
@@ -47,11 +50,16 @@ impl Raise<'_> {
         depth: usize,
         pipeline: Option<&Pipeline>,
     ) -> (u64, Option<Box<Raised>>) {
-        let mut key = 0;
-        let stack = stack::capture_if(depth, |way| {
+        let (mut key, mut is_shared) = (0, false);
+        let mut stack = stack::capture_if(depth, |way| {
             key = self.key(way);
-            pipeline.is_none_or(|pipeline| is_admitted(pipeline, key))
+            is_shared = pipeline.is_some_and(|pipeline| is_shared_by_groups(pipeline, key));
+            is_shared || pipeline.is_none_or(|pipeline| is_admitted(pipeline, key))
         });
+        if is_shared && let (Some(whole), Some(pipeline)) = (&stack, pipeline) {
+            key = key_of_whole_way(key, whole);
+            stack = stack.filter(|_| is_admitted(pipeline, key));
+        }
         let raised = stack.map(|stack| {
             Box::new(Raised {
                 stack,
@@ -61,6 +69,10 @@ impl Raise<'_> {
         });
         (key, raised)
     }
+}
+
+fn is_shared_by_groups(pipeline: &Pipeline, key: u64) -> bool {
+    pipeline.error_groups.site(key).is_shared()
 }
 
 /// Whether an error of the site is told whole, or only counted.

@@ -169,6 +169,17 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// The folder that the compiler's places are relative to, as the frame of the place that is told
+    /// shows it: a checkout may lie anywhere.
+    fn workspace<'a>(&self, trace: &'a [Frame]) -> Option<&'a str> {
+        let (told, _) = self.place.as_ref()?;
+        let files = trace.iter().filter_map(|frame| frame.file.as_deref());
+        let mut folders = files.filter_map(|file| file.strip_suffix(&**told));
+        folders.find(|folder| folder.ends_with(['/', '\\']))
+    }
+}
+
 impl Found {
     /// And whether no frame of Rust's has a line.
     fn of(seen: &Seen, resolver: &mut Resolver, sources: &mut Sources) -> (Self, bool) {
@@ -180,9 +191,14 @@ impl Found {
         let is_rust = |file: &str| file.ends_with(".rs");
         let has_line =
             |frame: &Frame| frame.line.is_some() && frame.file.as_deref().is_some_and(is_rust);
+        let modules: Vec<_> = resolver
+            .modules_of(trace)
+            .into_iter()
+            .map(masked_module)
+            .collect();
         let found = Self {
-            trace: render(&masked(trace), &resolver.modules_of(trace)),
-            fingerprint: Fingerprint::of_frames(&seen.type_name, trace),
+            trace: render(&masked(trace), &modules),
+            fingerprint: Fingerprint::of_frames(&seen.type_name, trace, seen.workspace(trace)),
             function: own.and_then(|frame| frame.function.clone()),
             lines: place
                 .as_ref()
@@ -193,16 +209,31 @@ impl Found {
     }
 }
 
-/// A folder may be named after a secret; a function is not.
+/// A folder or a program may be named after a secret; a function is not.
 fn masked(trace: &[Frame]) -> Vec<Frame> {
-    let masked = |frame: &Frame| Frame {
-        file: frame
-            .file
-            .as_deref()
-            .map(|file| redaction::text(file).into()),
-        ..frame.clone()
+    let text = |text: &str| redaction::text(text).into();
+    let masked = |frame: &Frame| {
+        let module = frame.module.as_deref().map(text);
+        let is_nameless = frame.module.is_some() && frame.function == frame.module;
+        Frame {
+            function: match is_nameless {
+                true => module.clone(),
+                false => frame.function.clone(),
+            },
+            file: frame.file.as_deref().map(text),
+            module,
+            ..frame.clone()
+        }
     };
     trace.iter().map(masked).collect()
+}
+
+/// The same of `orders 8f3a…`; the build id looks like a secret and is none.
+fn masked_module(module: String) -> String {
+    match module.rsplit_once(' ') {
+        Some((name, build_id)) => format!("{} {build_id}", redaction::text(name)),
+        None => module,
+    }
 }
 
 /// Whether a frame, which has a whole path, is at the place that the compiler names by the path
@@ -268,6 +299,44 @@ mod tests {
         assert!(
             !text.contains("hush47") && text.contains("orders::pay"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn a_secret_in_the_name_of_a_program_is_not_shown_and_its_offset_and_build_are() {
+        let frame = |module: &str| Frame {
+            function: Some(module.into()),
+            module: Some(module.into()),
+            ..Frame::default()
+        };
+        let build = "8f3a0b1c2d3e4f5061728394a5b6c7d8e9f00112";
+        let plain = [frame("api-key-service + 0x2a14")];
+        assert_eq!(masked(&plain), plain);
+        let text = render(
+            &masked(&[frame("token=hush47 + 0x2a14")]),
+            &[masked_module(format!("token=hush47 {build}"))],
+        );
+        assert!(!text.contains("hush47"), "{text}");
+        assert!(text.contains(" + 0x2a14") && text.contains(build), "{text}");
+    }
+
+    #[test]
+    fn a_secret_in_the_path_of_the_place_is_not_told() {
+        let at = std::panic::Location::caller();
+        let mut fields = Fields::new(Limits::default(), Vec::new());
+        super::super::exception::compose_place(at.file(), at.line(), &mut fields);
+        super::super::exception::compose_place("/ci/token=hush47/src/pay.rs", 7, &mut fields);
+        let paths: Vec<_> = read(fields.as_bytes())
+            .filter(|(name, _)| *name == semconv::CODE_FILE_PATH)
+            .map(|(_, path)| path)
+            .collect();
+        assert_eq!(paths[0], Value::Text(file!()));
+        let Value::Text(masked) = paths[1] else {
+            panic!("{paths:?}");
+        };
+        assert!(
+            !masked.contains("hush47") && masked.starts_with("/ci/"),
+            "{masked}"
         );
     }
 

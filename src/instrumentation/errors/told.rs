@@ -3,7 +3,11 @@
 //! themselves.
 
 use super::kinds;
-use crate::records::Limits;
+use crate::{
+    mutation::{self, Mutation},
+    records::Limits,
+    redaction,
+};
 use std::{
     cell::Cell,
     error::Error,
@@ -147,12 +151,13 @@ impl LeadingName {
         }
     }
 
-    /// As types and variants are spelled; a word of prose, or a key, is not shown.
+    /// As types and variants are spelled; a word of prose, or a key, is not shown, be it spelled so.
     fn get(&self) -> Option<&str> {
         let name = str::from_utf8(self.bytes.get(..self.length)?).ok()?;
         let is_camel = name.starts_with(|first: char| first.is_ascii_uppercase())
             && name.contains(|letter: char| letter.is_ascii_lowercase());
-        (self.is_name && is_camel).then_some(name)
+        let is_shown = self.is_name && is_camel && redaction::text(name) == name;
+        is_shown.then_some(name)
     }
 }
 
@@ -274,6 +279,9 @@ impl fmt::Write for Chain {
 
 /// Runs the host's code; `None`: it panicked, and the panic hook has told of it.
 fn guarded<T>(code: impl FnOnce() -> T) -> Option<T> {
+    if mutation::is_on(Mutation::TrustsErrors) {
+        return Some(code());
+    }
     let run = catch_unwind(AssertUnwindSafe(code));
     run.map_err(|payload| {
         // A payload's destructor is the host's code too.
@@ -337,6 +345,7 @@ mod tests {
             ("Hunter2 is wrong", None),
             ("\"Hunter2\"", None),
             ("AKIAIOSFODNN7EXAMPLE", None),
+            ("AIzaSyD4hush47hush47hush47hush47hush47A", None),
             ("lower", None),
             ("", None),
             ("Zahlungsmöglichkeit", None),

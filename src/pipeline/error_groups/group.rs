@@ -49,6 +49,8 @@ pub(crate) struct Told<'a> {
     pub(crate) function: Option<&'a str>,
     pub(crate) severity: Severity,
     pub(crate) is_handled: bool,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) route: Option<&'a str>,
 }
 
 impl Group {

@@ -47,6 +47,20 @@ impl Minutes {
         let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
+    /// Takes one back that was counted at that moment, unless its minute is gone.
+    pub(super) fn uncount(&self, at: u64) {
+        let minute = minute_of(at);
+        let Some(slot) = self.0.get(minute as usize % MINUTES) else {
+            return;
+        };
+        let subtract = |word: u64| {
+            let (of, count) = split(word);
+            (of == minute).then(|| join(minute, count.saturating_sub(1)))
+        };
+        // An error: another minute has its place.
+        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
+    }
+
     /// Of the recent minutes together.
     pub(super) fn sum(&self, now: u64) -> u64 {
         let now = minute_of(now);

@@ -4,7 +4,7 @@ use super::{affected::Affected, group::Group, limit::Limit, minutes::Minutes};
 use crate::{fork::Lock, shared_state::Id};
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Whom one error met.
@@ -27,6 +27,8 @@ pub(crate) struct Site {
     /// Until the group is known, which has one for all of its sites.
     limit: Limit,
     group: OnceLock<Arc<Group>>,
+    /// Errors of other groups came by the same way, as far as it was looked.
+    is_shared: AtomicBool,
 }
 
 impl Site {
@@ -71,6 +73,24 @@ impl Site {
     /// The group that it is of, which is the first that it was told.
     pub(super) fn belongs_to(&self, group: Arc<Group>) -> &Arc<Group> {
         self.group.get_or_init(|| group)
+    }
+
+    /// Whether its errors are to be looked at further, since its way does not tell their group.
+    #[inline]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// One of its errors, raised then, turned out to be of another site.
+    pub(super) fn give(&self, other: &Self, at: u64, user: Option<&str>, route: Option<&str>) {
+        self.is_shared.store(true, Ordering::Relaxed);
+        let endpoint = self.affected.hold().and_then(|affected| {
+            let mut known = affected.endpoints.iter();
+            known.find(|(_, known)| route == Some(known)).copied()
+        });
+        other.count(at, Whom { user, endpoint });
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.minutes.uncount(at);
     }
 
     pub(super) fn raised(&self) -> u64 {

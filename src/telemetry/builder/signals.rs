@@ -70,14 +70,18 @@ impl Builder {
 
     /// The crates whose functions are the application's own: they alone make an error's fingerprint,
     /// and `code.function.name` is the innermost of them. May be called again. Default: all crates
-    /// but Rust's, those out of a registry or a git checkout of cargo, and orderscope.
+    /// but Rust's, those out of a registry or a git checkout of cargo, or laid down by `cargo vendor`
+    /// (`vendor/<name>`), Debian, Nix or Bazel in their ways, and orderscope. Dependencies that lie
+    /// elsewhere under no version, as under Buck, look like the application's own: name them to
+    /// [`in_app_exclude`](Self::in_app_exclude), or name here what is. So may crates of one's own that
+    /// lie in a folder `vendor`.
     pub fn in_app_include<S: Into<String>>(mut self, crates: impl IntoIterator<Item = S>) -> Self {
         let crates = crates.into_iter().map(Into::into);
         self.signals.in_app.include.extend(crates);
         self
     }
 
-    /// Crates that are not the application's own though they look so, such as vendored ones. They
+    /// Crates that are not the application's own though they look so, such as forks beside it. They
     /// have precedence over [`in_app_include`](Self::in_app_include).
     pub fn in_app_exclude<S: Into<String>>(mut self, crates: impl IntoIterator<Item = S>) -> Self {
         let crates = crates.into_iter().map(Into::into);

@@ -1,6 +1,7 @@
 //! Exemplars: OpenMetrics only, by the trace of the slowest request, and of the first error, since the
 //! last scrape.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,7 +14,7 @@ use orderscope::clock::ManualClock;
 use tower::ServiceExt;
 
 use super::{Subject, block_on};
-use crate::exposition::{Exemplar, Format, Parser};
+use crate::exposition::{Exemplar, Family, Format, Parser};
 
 const SLOW: &str = "0af7651916cd43dd8448eb211c80319c";
 const DURATION: &str = "http_server_request_duration_seconds";
@@ -116,8 +117,31 @@ fn an_error_is_named_by_its_trace_on_the_counters_of_errors() {
     let text = block_on(subject.page(Format::Text));
     assert!(!text.contains(SLOW), "{text}");
     let page = subject.parsed(&mut parser, Format::OpenMetrics).unwrap();
-    for family in ["orderscope_exceptions", "orderscope_exceptions_by_type"] {
-        let samples = page[family].samples.iter();
+    assert_the_first_is_named(
+        &page,
+        &["orderscope_exceptions", "orderscope_exceptions_by_type"],
+    );
+}
+
+#[test]
+fn a_panic_is_named_by_its_trace_on_the_counter_of_panics() {
+    let (subject, mut parser) = (Subject::new(), Parser::start());
+    let failing = async || -> &'static str { panic!("planted") };
+    let app = Router::new()
+        .route("/wait/{millis}", get(failing))
+        .layer(subject.telemetry.http_layer());
+    block_on(async {
+        ask(&app, 1, SLOW, "01").await;
+        ask(&app, 2, &"2".repeat(32), "01").await;
+    });
+    let page = subject.parsed(&mut parser, Format::OpenMetrics).unwrap();
+    assert_the_first_is_named(&page, &["orderscope_panics", "orderscope_exceptions"]);
+}
+
+#[track_caller]
+fn assert_the_first_is_named(page: &BTreeMap<String, Family>, families: &[&str]) {
+    for family in families {
+        let samples = page[*family].samples.iter();
         let named: Vec<_> = samples
             .filter_map(|sample| sample.exemplar.as_ref())
             .collect();

@@ -102,6 +102,37 @@ async fn an_error_that_a_line_of_log_carries_is_an_error_with_its_stack() {
     assert_eq!(group.fingerprint, log.says("orderscope.error.fingerprint"));
 }
 
+#[inline(never)]
+fn while_cooking() {
+    log_it();
+    std::hint::black_box(());
+}
+
+#[inline(never)]
+fn while_riding() {
+    log_it();
+    std::hint::black_box(());
+}
+
+#[tokio::test]
+async fn a_line_of_log_is_told_apart_by_who_called_what_wrote_it() {
+    let scene = Scene::new();
+    let _listens = scene.listens();
+    for _ in 0..50 {
+        while_cooking();
+    }
+    while_riding();
+    scene.logs().await;
+    let numbers = scene.telemetry.snapshot();
+    let mut counts: Vec<_> = numbers
+        .error_groups()
+        .iter()
+        .map(|group| group.count)
+        .collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 50]);
+}
+
 #[tokio::test]
 async fn a_line_that_says_nothing_else_has_the_error_for_its_body_and_a_warning_is_a_line() {
     let scene = Scene::new();

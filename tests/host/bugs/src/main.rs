@@ -17,7 +17,7 @@ use std::{env, io, panic, time::Duration};
 type Bug = fn();
 
 /// Each is another error to whoever acts on it.
-const BUGS: [(&str, Bug); 20] = [
+const BUGS: [(&str, Bug); 22] = [
     ("unwrap of nothing", kitchen::burn),
     ("index beyond the end", kitchen::serve_table_nine),
     ("panic with words", kitchen::drop_the_tray),
@@ -38,10 +38,18 @@ const BUGS: [(&str, Bug); 20] = [
     ("helper called by another", database::cancel_order),
     ("error in an async function", async_bugs::track_courier),
     ("error in another async function", async_bugs::track_order),
+    ("error in a task", async_bugs::bake),
+    (
+        "error in another task, at the same column",
+        async_bugs::grill,
+    ),
 ];
 
 fn main() {
-    if env::args().nth(1).is_some_and(|argument| argument == "when-told") {
+    if env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == "when-told")
+    {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
     }
     // Nothing is to be read of what panics by intent.
