@@ -157,7 +157,13 @@ impl ErrorGroups {
             |group: &Arc<Group>| !group.is_of_others() && group.fingerprint() != fingerprint;
         if site.group().is_some_and(is_another_s) {
             let of_whole_way = self.site(key_of_whole_way(raised.site, &raised.stack));
-            site.give(of_whole_way, self.times.of(at), told.user, told.route);
+            site.give(
+                of_whole_way,
+                self.times.of(at),
+                told.user,
+                told.route,
+                self.are_shared(),
+            );
             site = of_whole_way;
         }
         let group = self.group_of(site, fingerprint)?;

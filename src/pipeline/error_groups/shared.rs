@@ -118,10 +118,10 @@ mod tests {
         delivery::Handoff,
         metrics::Limits,
         pipeline::{Pipeline, Settings},
-        records::{Record, Severity, Signal},
+        records::{Raised, Record, Severity, Signal},
         shared_state::{SharedState, replicas::Replicas},
         snapshot::ErrorGroup,
-        stack::Fingerprint,
+        stack::{Fingerprint, RawStack},
     };
     use std::{
         sync::Arc,
@@ -158,9 +158,16 @@ mod tests {
             function: None,
             severity: Severity::Error,
             is_handled: true,
+            user: None,
+            route: None,
         };
         let fingerprint = Fingerprint::of_words(&["planted"]);
-        groups.find(7, fingerprint, told, replica.clock.now());
+        let raised = Raised {
+            stack: RawStack::NONE,
+            site: 7,
+            fingerprint: None,
+        };
+        groups.find(&raised, fingerprint, told, replica.clock.now());
     }
 
     async fn group(replica: &Pipeline) -> ErrorGroup {

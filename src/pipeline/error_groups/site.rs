@@ -82,13 +82,20 @@ impl Site {
     }
 
     /// One of its errors, raised then, turned out to be of another site.
-    pub(super) fn give(&self, other: &Self, at: u64, user: Option<&str>, route: Option<&str>) {
+    pub(super) fn give(
+        &self,
+        other: &Self,
+        at: u64,
+        user: Option<&str>,
+        route: Option<&str>,
+        shares: bool,
+    ) {
         self.is_shared.store(true, Ordering::Relaxed);
         let endpoint = self.affected.hold().and_then(|affected| {
             let mut known = affected.endpoints.iter();
             known.find(|(_, known)| route == Some(known)).copied()
         });
-        other.count(at, Whom { user, endpoint });
+        other.count(at, Whom { user, endpoint }, shares);
         self.count.fetch_sub(1, Ordering::Relaxed);
         self.minutes.uncount(at);
     }
