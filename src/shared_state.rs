@@ -1,7 +1,8 @@
-//! What has to be known beyond one event: attempts that are under way, sketches of who was there.
+//! What has to be known beyond one event: attempts that are under way, sketches of who was there. With the
+//! feature `redis`, `Redis` is where the replicas of a service share it.
 //!
-//! [`SharedState`] is what a memory and a Redis can both do; in it, units and what was told of them
-//! are bytes. A [`Follower`] makes machines of them, such as the [`Attempts`] of one unit at a funnel:
+//! `SharedState` is what a memory and a Redis can both do; in it, units and what was told of them
+//! are bytes. A `Follower` makes machines of them, such as the `Attempts` of one unit at a funnel:
 //! what follows from an event is written once, and is the same for one process and for many.
 //!
 //! ```text

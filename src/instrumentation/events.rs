@@ -196,7 +196,7 @@ pub use crate::catalog::{
 };
 pub use money::{Currency, Money};
 pub use properties::{Properties, Property};
-pub(crate) use settling::{let_all_go, settle};
+pub(crate) use settling::{settle, settle_for_the_last_time};
 #[doc(hidden)]
 pub use tracked::by_macro;
 pub use tracked::{Event, track_event};

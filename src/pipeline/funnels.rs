@@ -163,7 +163,8 @@ impl Funnels {
         // between a look at the clock and the hand-off.
         let now = self.micros(self.clock.now());
         let on_the_way = self.sharing.on_the_way();
-        self.settle_until(now.saturating_sub(on_the_way)).await
+        self.settle_until(now.saturating_sub(on_the_way), false)
+            .await
     }
 
     /// As [`settle`](Self::settle), where every answer is there at once.
@@ -171,15 +172,16 @@ impl Funnels {
         self.sharing.at_once(self.settle());
     }
 
-    /// As [`settle`](Self::settle), until now: for the end, when nobody tells anything any more.
+    /// As [`settle`](Self::settle), until now, and nothing is waited for that may be late: for the end,
+    /// when nobody tells anything any more.
     pub(crate) fn settle_all(&self) {
         if self.sharing.state().answers_at_once() {
             let now = self.micros(self.clock.now());
-            self.sharing.at_once(self.settle_until(now));
+            self.sharing.at_once(self.settle_until(now, true));
         }
     }
 
-    async fn settle_until(&self, now: u64) -> Result<(), Unavailable> {
+    async fn settle_until(&self, now: u64, is_last: bool) -> Result<(), Unavailable> {
         let mut counting = self.counting.lock().await;
         let Counting {
             followers,
@@ -203,10 +205,14 @@ impl Funnels {
         for ((follower, followed), taken) in followers.iter_mut().zip(&self.funnels).zip(taken) {
             // However long they waited: nothing was applied since the last time.
             let refuse = |taken| followed.counts.took(taken);
-            answer = answer.and(follower.tell(state, taken, refuse).await);
+            answer = Sharing::worse(answer, follower.tell(state, taken, refuse).await);
         }
         if !matches!(answer, Ok(()) | Err(Unavailable::WrongType)) {
             // What was told is not whole, so nothing can be settled.
+            for (follower, followed) in followers.iter_mut().zip(&self.funnels) {
+                follower.looks_after_none();
+                followed.counts.are_open(0, follower.garbled());
+            }
             return answer;
         }
         if !self.sharing.is_calm() {
@@ -216,7 +222,11 @@ impl Funnels {
         *settled = now.max(*settled);
         for (follower, followed) in followers.iter_mut().zip(&self.funnels) {
             let tell = |turn| followed.counts.tell(turn);
-            answer = answer.and(follower.settle(state, *settled, tell).await);
+            let until = match is_last {
+                true => settled.saturating_add(follower.lateness()),
+                false => *settled,
+            };
+            answer = Sharing::worse(answer, follower.settle(state, until, tell).await);
             followed
                 .counts
                 .are_open(follower.open(), follower.garbled());
@@ -377,6 +387,17 @@ mod tests {
         assert_eq!((counted.abandoned, counted.open), (1, 0));
         assert_eq!(counted.steps[0].abandoned, 1);
         assert_eq!(counted.abandonment_rate(), Some(1.0 / 3.0));
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_waited_for_that_may_be_late() {
+        let watched = Watched::new(&[checkout()]);
+        watched.tell("a", (USER, "u-1"));
+        watched.tell("b", (USER, "u-1"));
+        watched.hands.advance(Duration::from_millis(1));
+        watched.funnels.settle_all();
+        let counted = Snapshot::of(&watched.registry).funnels().remove(0);
+        assert_eq!((counted.attempts, counted.converted), (1, 1));
     }
 
     #[test]

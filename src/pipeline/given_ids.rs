@@ -44,6 +44,8 @@ pub(crate) struct Held {
     pub(crate) fields: Vec<u8>,
     /// Tells it from others of the same id, where it is asked for twice.
     pub(crate) token: u64,
+    /// Since when it is held, which is not when it happened.
+    pub(crate) since: Instant,
 }
 
 impl Held {
@@ -114,7 +116,7 @@ impl GivenIds {
         }
         let now = self.clock.now();
         let is_held =
-            |event: &Held| now.saturating_duration_since(event.at) < PATIENCE && answer.is_err();
+            |event: &Held| now.saturating_duration_since(event.since) < PATIENCE && answer.is_err();
         let (still, gone): (Vec<_>, Vec<_>) = held.into_iter().partition(is_held);
         gone.into_iter().for_each(let_go);
         if let Some(mut waiting) = self.held.hold() {

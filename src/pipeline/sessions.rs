@@ -126,7 +126,7 @@ impl Sessions {
         let now = followed.micros(followed.clock.now());
         let on_the_way = followed.sharing.on_the_way();
         followed
-            .settle_until(pipeline, now.saturating_sub(on_the_way))
+            .settle_until(pipeline, now.saturating_sub(on_the_way), false)
             .await
     }
 
@@ -136,7 +136,7 @@ impl Sessions {
             && followed.sharing.state().answers_at_once()
         {
             let now = followed.micros(followed.clock.now());
-            let settling = followed.settle_until(pipeline, now);
+            let settling = followed.settle_until(pipeline, now, true);
             followed.sharing.at_once(settling);
         }
     }
@@ -170,7 +170,12 @@ impl Followed {
         }
     }
 
-    async fn settle_until(&self, pipeline: &Pipeline, now: u64) -> Result<(), Unavailable> {
+    async fn settle_until(
+        &self,
+        pipeline: &Pipeline,
+        now: u64,
+        is_last: bool,
+    ) -> Result<(), Unavailable> {
         let mut counting = self.counting.lock().await;
         let Counting {
             follower,
@@ -190,6 +195,8 @@ impl Followed {
         let answer = follower.tell(state, taken, took).await;
         if !matches!(answer, Ok(()) | Err(Unavailable::WrongType)) {
             // What was told is not whole, so nothing can be settled.
+            follower.looks_after_none();
+            self.counts.are_open(0, follower.garbled());
             return answer;
         }
         if !self.sharing.is_calm() {
@@ -200,7 +207,11 @@ impl Followed {
             self.counts.tell(&turn);
             self.record(pipeline, &turn);
         };
-        let answer = answer.and(follower.settle(state, *settled, tell).await);
+        let until = match is_last {
+            true => settled.saturating_add(follower.lateness()),
+            false => *settled,
+        };
+        let answer = Sharing::worse(answer, follower.settle(state, until, tell).await);
         self.counts.are_open(follower.open(), follower.garbled());
         answer
     }
@@ -258,7 +269,8 @@ fn follower(declared: &Declared) -> Follower<Visits> {
     let lateness = micros(declared.allowed_lateness());
     let longest_rest = limits.idle.max(REMEMBERED);
     let space = Space {
-        name: "sessions".into(),
+        // Services that declare others have others.
+        name: format!("sessions:{}:{}:{lateness}", limits.idle, limits.longest).into(),
         most_units: MOST_UNITS,
         keep: longest_rest.saturating_add(lateness).saturating_add(KEPT),
     };

@@ -15,6 +15,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokio::task;
 
 /// How long after an outage nothing is settled, so that what waited in other replicas comes first.
 const CALM: Duration = Duration::from_secs(2);
@@ -81,11 +82,24 @@ impl Sharing {
         if self.process.is_forked() {
             return;
         }
-        let mut settling = pin!(settling);
+        // Whoever asks may be a task that has used its turn up; it is not to wait for another here.
+        let mut settling = pin!(task::unconstrained(settling));
         let mut nobody = Context::from_waker(Waker::noop());
         // Pending: another thread is at it.
         while settling.as_mut().poll(&mut nobody).is_pending() {
             thread::yield_now();
+        }
+    }
+
+    /// What became of two questions: that nobody answers outweighs that one of them makes no sense.
+    pub(crate) fn worse(
+        one: Result<(), Unavailable>,
+        other: Result<(), Unavailable>,
+    ) -> Result<(), Unavailable> {
+        match one {
+            Ok(()) => other,
+            Err(Unavailable::WrongType) => other.and(one),
+            Err(_) => one,
         }
     }
 

@@ -71,6 +71,16 @@ impl<M: Machine> Follower<M> {
         self.open.iter().sum()
     }
 
+    /// For when nobody answers: somebody else may look after the shards by now.
+    pub(crate) fn looks_after_none(&mut self) {
+        self.open.fill(0);
+    }
+
+    /// Microseconds for which events may be late.
+    pub(crate) fn lateness(&self) -> u64 {
+        self.lateness
+    }
+
     /// Units that held what no machine of this kind writes, and were given up.
     pub(crate) fn garbled(&self) -> u64 {
         self.garbled

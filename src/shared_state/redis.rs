@@ -12,13 +12,15 @@ use crate::{clock::Clock, error::Error};
 use link::Server;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClient};
 use replica::Replica;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use trust::Trust;
 
 const SETTING: &str = "the address of the shared state";
 const ACCEPTED: &str = "`redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS";
 const SECURE: &str = "rediss://";
 const SHARDS: u16 = 64;
+/// How long a replica looks after a shard when it says nothing any more.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// A Redis, 6.2 or later, that the replicas of a service share, so that funnels, sessions and active
 /// users are counted once over all of them. Feature `redis`.
@@ -36,6 +38,11 @@ const SHARDS: u16 = 64;
 /// Services that declare a funnel of one name in the same way count it together, which is how a funnel
 /// leads through several of them. Where that is not meant, such as in a test environment beside
 /// production, they have a [`prefix`](Self::prefix) or a database of their own.
+///
+/// What is kept there: who made an attempt, used a feature or met an error as hashes without a key, and of
+/// sessions, for a day, the ids of users and sessions as they leave in records, so
+/// [`hashed`](crate::telemetry::Builder::hash_user_ids) where that is declared. Users, sessions declared in the
+/// same way and ids of events are common to all services of a prefix, too.
 ///
 /// Nothing that records waits for it. While it does not answer, what waits is bounded, and
 /// `orderscope.shared_state.degraded` says why; when it is back, counting goes on where it stopped.
@@ -96,10 +103,15 @@ impl Redis {
     /// An address or the certificate is not what it has to be. That nobody is there is no error: it may be
     /// later.
     pub(crate) fn open(&self, clock: &Clock) -> Result<Arc<dyn SharedState>, Error> {
-        self.open_in(SHARDS, clock)
+        self.open_in(SHARDS, LEASE, clock)
     }
 
-    fn open_in(&self, shards: u16, clock: &Clock) -> Result<Arc<dyn SharedState>, Error> {
+    fn open_in(
+        &self,
+        shards: u16,
+        lease: Duration,
+        clock: &Clock,
+    ) -> Result<Arc<dyn SharedState>, Error> {
         let refused = |accepted| Error::configuration(SETTING, self.shown(), accepted);
         let is_secure = |address: &String| address.starts_with(SECURE);
         let infos = self.addresses.iter().map(|address| info(address));
@@ -124,7 +136,7 @@ impl Redis {
         Ok(Arc::new(Replica::new(
             server,
             prefix,
-            shards,
+            (shards, lease),
             clock.clone(),
         )))
     }
@@ -153,10 +165,13 @@ fn info(address: &str) -> Result<ConnectionInfo, Error> {
     }
 }
 
-/// An address without its password.
+/// An address without its password, wherever it stands.
 fn shown(address: &str) -> String {
-    match (address.split_once("://"), address.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
-        _ => address.to_owned(),
+    let address = address.split('?').next().unwrap_or_default();
+    let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme);
+    match address.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => format!("***@{host}"),
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => address.to_owned(),
     }
 }

@@ -149,9 +149,7 @@ impl Ending {
         let this = Arc::clone(inner);
         let end = move || {
             // So that the last push has them.
-            events::let_all_go(this.pipeline);
-            this.pipeline.funnels.settle_all();
-            this.pipeline.sessions.settle_all(this.pipeline);
+            events::settle_for_the_last_time(this.pipeline, &this.worker, within);
             this.worker.begin_to_stop(within);
             let is_in_time = async {
                 tokio::select! {

@@ -1,7 +1,10 @@
 //! Funnels, users and sessions between two looks at the numbers: what waits is counted all the same.
 
 use super::tracked;
-use crate::{pipeline::Pipeline, worker::Worker};
+use crate::{
+    pipeline::{Pipeline, Sharing},
+    worker::{Worker, block_on},
+};
 use std::time::Duration;
 use tokio::time;
 
@@ -24,7 +27,6 @@ pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
         {
             settle_all(pipeline).await;
         }
-        settle_all(pipeline).await;
     });
 }
 
@@ -41,11 +43,23 @@ async fn settle_all(pipeline: &Pipeline) {
     ];
     pipeline
         .sharing
-        .heard(answers.into_iter().collect::<Result<(), _>>());
+        .heard(answers.into_iter().fold(Ok(()), Sharing::worse));
 }
 
-/// For the end, before what is recorded is taken for the last time.
-pub(crate) fn let_all_go(pipeline: &Pipeline) {
+/// For the end, before what is recorded is taken for the last time: where a state is shared, it has half
+/// of the time to answer.
+pub(crate) fn settle_for_the_last_time(
+    pipeline: &'static Pipeline,
+    worker: &Worker,
+    within: Duration,
+) {
+    if !pipeline.sharing.state().answers_at_once() {
+        let settling = worker.attend(within / 2, settle_all(pipeline));
+        // `None`: nobody answered, which is nobody's fault any more.
+        let _ = block_on(within / 2, settling);
+    }
     let let_go = |event| tracked::let_go(pipeline, event);
     pipeline.given_ids.let_all_go(let_go);
+    pipeline.funnels.settle_all();
+    pipeline.sessions.settle_all(pipeline);
 }

@@ -429,6 +429,7 @@ fn hold(
             record,
             fields: fields.as_bytes().to_vec(),
             token: fastrand::u64(..),
+            since: pipeline.clock.now(),
         }
     });
     if let Some(event) = pipeline.given_ids.hold(event) {

@@ -102,6 +102,12 @@ pub(super) struct Affected {
 }
 
 impl Affected {
+    /// As many as there is room for.
+    pub(super) fn give_back(&mut self, untold: Vec<Id>) {
+        let room = MOST_UNTOLD.saturating_sub(self.untold.len());
+        self.untold.extend(untold.into_iter().take(room));
+    }
+
     pub(super) fn take_untold(&mut self) -> Vec<Id> {
         mem::take(&mut self.untold)
     }

@@ -25,6 +25,7 @@ pub(super) struct Group {
     last: Lock<Last>,
     /// As `last_told`, of the record that other replicas were last told of.
     met: AtomicU64,
+    first_since_met: AtomicU64,
     /// Users that it met in all replicas; 0: nobody was asked.
     users: AtomicU64,
     /// In which release it was met before it came back.
@@ -63,6 +64,7 @@ impl Group {
             regressions: AtomicU64::new(0),
             last: Lock::default(),
             met: AtomicU64::new(0),
+            first_since_met: AtomicU64::new(0),
             users: AtomicU64::new(0),
             previous_release: Lock::default(),
         }
@@ -104,6 +106,9 @@ impl Group {
             *function = told.function.map(str::to_owned);
             (*severity, *is_handled) = (Some(told.severity), told.is_handled);
         }
+        if self.first_since_met.load(Ordering::Relaxed) == 0 {
+            self.first_since_met.store(at, Ordering::Relaxed);
+        }
         let before = self.last_told.fetch_max(at, Ordering::Relaxed);
         let has_come_back = before > 0 && at.saturating_sub(before) > quiet;
         self.regressions
@@ -128,6 +133,15 @@ impl Group {
 
     pub(super) fn is_met(&self, at: u64) {
         self.met.store(at, Ordering::Relaxed);
+        self.first_since_met.store(0, Ordering::Relaxed);
+    }
+
+    /// When the first record was made that nobody was told of.
+    pub(super) fn first_since_met(&self) -> u64 {
+        match self.first_since_met.load(Ordering::Relaxed) {
+            0 => self.last_told(),
+            first => first,
+        }
     }
 
     /// After all replicas had been without it for so long that it was taken for solved.

@@ -2,7 +2,7 @@
 
 use super::{ErrorGroups, group::Group};
 use crate::{
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Sharing},
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
     shared_state::{Id, Met, Unavailable},
@@ -35,14 +35,18 @@ impl ErrorGroups {
         let now = self.times.now();
         let pause = u64::try_from(PAUSE.as_nanos()).unwrap_or(u64::MAX);
         let counts = now.saturating_sub(self.counted.load(Ordering::Relaxed)) >= pause;
+        let mut answer = Ok(());
         for group in groups.iter().filter(|group| !group.is_of_others()) {
-            self.meet(group, pipeline).await?;
-            self.tell_users(group, counts).await?;
+            answer = Sharing::worse(answer, self.meet(group, pipeline).await);
+            answer = Sharing::worse(answer, self.tell_users(group, counts).await);
+            if !matches!(answer, Ok(()) | Err(Unavailable::WrongType)) {
+                return answer;
+            }
         }
         if counts {
             self.counted.store(now, Ordering::Relaxed);
         }
-        Ok(())
+        answer
     }
 
     async fn meet(&self, group: &Group, pipeline: &Pipeline) -> Result<(), Unavailable> {
@@ -51,13 +55,15 @@ impl ErrorGroups {
             return Ok(());
         }
         let at = self.times.unix_micros(told);
+        // It may have come many times since somebody was told.
+        let first = self.times.unix_micros(group.first_since_met());
         let release = pipeline.settings.release.as_deref().unwrap_or_default();
         let name = name_of(group);
         let before = self.sharing.state().meet(&name, at, release).await?;
         group.is_met(told);
         let quiet = u64::try_from(self.quiet.as_micros()).unwrap_or(u64::MAX);
-        if let Some(before) = before.filter(|before| at.saturating_sub(before.at) > quiet) {
-            let away = Duration::from_micros(at.saturating_sub(before.at));
+        if let Some(before) = before.filter(|before| first.saturating_sub(before.at) > quiet) {
+            let away = Duration::from_micros(first.saturating_sub(before.at));
             group.has_come_back(&before.release);
             report(pipeline, group, &before, away);
         }
@@ -75,8 +81,12 @@ impl ErrorGroups {
         if !users.is_empty() {
             users.sort_unstable();
             users.dedup();
-            // Those that are not answered are met again, or are few.
-            state.add(&name, day, &users).await?;
+            if let Err(why) = state.add(&name, day, &users).await {
+                if let Some(site) = self.sites.of_group(group).next() {
+                    site.give_back(users);
+                }
+                return Err(why);
+            }
         }
         if counts || !users.is_empty() {
             group.met_users(state.count(&name, day, DAYS).await?);

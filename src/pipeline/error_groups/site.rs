@@ -125,6 +125,12 @@ impl Site {
             .unwrap_or_default()
     }
 
+    pub(super) fn give_back(&self, untold: Vec<Id>) {
+        if let Some(mut affected) = self.affected.hold() {
+            affected.give_back(untold);
+        }
+    }
+
     pub(super) fn with_affected(&self, read: impl FnOnce(&Affected)) {
         if let Some(affected) = self.affected.hold() {
             read(&affected);

@@ -8,8 +8,13 @@ if holder and holder ~= ARGV[1] then
 end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 local settled = redis.call('HGET', meta, 'settled') or '0'
-if tonumber(ARGV[3]) > tonumber(settled) then
-  settled = ARGV[3]
+-- A clock that is ahead would have everybody's events be late.
+local clock = redis.call('TIME')
+local lateness = tonumber(ARGV[4]) - tonumber(ARGV[3])
+local latest = tonumber(clock[1]) * 1000000 + tonumber(clock[2]) - lateness
+local asked = math.min(tonumber(ARGV[3]), latest)
+if asked > tonumber(settled) then
+  settled = string.format('%.0f', asked)
   redis.call('HSET', meta, 'settled', settled)
   redis.call('PEXPIRE', meta, ARGV[6])
 end

@@ -13,8 +13,6 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time;
 use uuid::Uuid;
 
-/// How long a replica looks after a shard when it says nothing any more.
-const LEASE: Duration = Duration::from_secs(5);
 /// What one question may take, with all of its ways: nobody waits for it but the worker.
 const WITHIN: Duration = Duration::from_millis(500);
 /// Milliseconds for which it is known when an error was met last: 90 days.
@@ -27,6 +25,7 @@ pub(super) struct Replica {
     link_of_limits: Link,
     prefix: Box<str>,
     shards: u16,
+    lease: Duration,
     /// Among all that ever were.
     me: String,
     append: Script,
@@ -52,13 +51,19 @@ impl Keys {
 }
 
 impl Replica {
-    pub(super) fn new(server: Server, prefix: Box<str>, shards: u16, clock: Clock) -> Self {
+    pub(super) fn new(
+        server: Server,
+        prefix: Box<str>,
+        (shards, lease): (u16, Duration),
+        clock: Clock,
+    ) -> Self {
         let server = Arc::new(server);
         Self {
             link: Link::new(Arc::clone(&server), WITHIN, clock.clone()),
             link_of_limits: Link::new(server, PATIENCE.mul_f32(0.8), clock),
             prefix,
             shards,
+            lease,
             me: Uuid::new_v4().to_string(),
             append: Script::new(include_str!("append.lua")),
             due: Script::new(include_str!("due.lua")),
@@ -164,7 +169,7 @@ impl SharedState for Replica {
             .key(keys.of("units"))
             .key(keys.of("lease"))
             .arg(&self.me)
-            .arg(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX))
+            .arg(u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX))
             .arg(settled)
             .arg(now)
             .arg(MOST_DUE)

@@ -12,9 +12,12 @@ use crate::shared_state::{Id, Limit, Memory, Met, SharedState, Unavailable};
 use siphasher::sip128::SipHasher13;
 use std::sync::Arc;
 
+/// A lease that is over at once: everybody looks after every shard.
+const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
+
 fn replica(server: &real::Redis) -> Arc<dyn SharedState> {
     Redis::at(server.url())
-        .open_in(8, &Clock::system())
+        .open_in(8, A_MOMENT, &Clock::system())
         .unwrap()
 }
 
@@ -93,6 +96,11 @@ fn what_is_no_address_is_refused_without_its_password() {
     for (redis, shown) in [
         (Redis::at("localhost:6379"), "localhost:6379"),
         (Redis::at("http://u:pass@host"), "http://***@host"),
+        (Redis::at("u:pass@host:6379"), "***@host:6379"),
+        (
+            Redis::at("redis+unix:///r.sock?pass=pass@"),
+            "redis+unix:///r.sock",
+        ),
         (Redis::at("unix:///run/redis"), "unix:///run/redis"),
         (Redis::cluster(Vec::<String>::new()), ""),
         (
@@ -108,10 +116,13 @@ fn what_is_no_address_is_refused_without_its_password() {
         );
     }
     let certificate = Redis::at("rediss://host")
-        .certificate("no PEM")
+        .certificate("a key: hunter2")
         .open(&Clock::system());
     let error = certificate.unwrap_err().to_string();
-    assert!(error.contains("certificates in PEM"), "{error}");
+    assert!(
+        error.contains("certificates in PEM") && !error.contains("hunter2"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

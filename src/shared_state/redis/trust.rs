@@ -24,7 +24,8 @@ impl Trust {
         let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let connector = connector(certificates.unwrap_or_default());
         let refused = || {
-            let value = String::from_utf8_lossy(pem).into_owned();
+            // Not shown: it may be a key, by mistake.
+            let value = format!("{} bytes of something else", pem.len());
             let accepted = "certificates in PEM";
             Error::configuration("the certificate of the shared state", value, accepted)
         };

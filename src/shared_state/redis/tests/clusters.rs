@@ -1,6 +1,6 @@
 //! A cluster of three: whatever node a key is on, it is asked there.
 
-use super::{super::Redis, real};
+use super::{super::Redis, A_MOMENT, real};
 use crate::clock::Clock;
 use crate::shared_state::{Id, SharedState};
 use std::{env, fs, sync::Arc, thread, time::Duration};
@@ -52,7 +52,9 @@ impl Cluster {
     pub(super) fn replica(&self) -> Arc<dyn SharedState> {
         // One is enough to find the others by.
         let known = self.0.first().map(real::Redis::url);
-        Redis::cluster(known).open_in(8, &Clock::system()).unwrap()
+        Redis::cluster(known)
+            .open_in(8, A_MOMENT, &Clock::system())
+            .unwrap()
     }
 }
 

@@ -76,13 +76,26 @@ impl Together {
                 follower.tell(&**state, told, is_in_time).await.unwrap();
             }
             if hop(now as usize).is_multiple_of(4) || now == Self::END {
-                for (follower, state) in followers.iter_mut().zip(replicas) {
-                    let settled = follower.settle(&**state, now, |turn| counts.tell(turn));
-                    settled.await.unwrap();
+                // At once, so that one finds what another is about to put in place.
+                let settling = followers
+                    .iter_mut()
+                    .zip(replicas)
+                    .map(async |(follower, state)| {
+                        let mut of_one = Counts::new(&self.rules);
+                        let tell = |turn| of_one.tell(turn);
+                        follower.settle(&**state, now, tell).await.unwrap();
+                        of_one
+                    });
+                for of_one in futures_util::future::join_all(settling).await {
+                    counts.add(&of_one);
                 }
             }
         }
-        counts.open = followers.iter().map(Follower::open).sum();
+        // Their leases are over at once, so each has looked after each shard.
+        let (last, state) = (&mut followers[0], &replicas[0]);
+        let settled = last.settle(&**state, Self::END, |turn| counts.tell(turn));
+        settled.await.unwrap();
+        counts.open = last.open();
         counts
     }
 }
