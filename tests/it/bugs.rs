@@ -13,6 +13,8 @@ use crate::programs;
 
 /// Optimised and not, with line tables.
 const WITH_LINES: [&str; 2] = ["o3-lines", "o0-lines"];
+/// Optimised, with lines in a file beside the program, or where it was built.
+const SPLIT: [&str; 2] = ["o3-packed", "o3-unpacked"];
 /// With line tables, and paths as if it had been built in a container.
 const ELSEWHERE: &str = "o0-elsewhere";
 /// The same without any debug information, and without symbols.
@@ -95,6 +97,18 @@ fn with_line_tables_a_bug_is_one_group_however_it_is_optimised() {
         marked.is_some_and(|line| line.contains("self.dish.unwrap()")),
         "{burnt:?}"
     );
+}
+
+#[test]
+fn with_lines_in_files_beside_the_program_a_bug_is_the_same_group() {
+    let whole = told_by("o3-lines");
+    for build in SPLIT {
+        let told = told_by(build);
+        assert_eq!(groups(&told), groups(&whole), "{build}");
+        let burnt = &told[0];
+        assert!(burnt.function.ends_with("dish"), "{build}: {burnt:?}");
+        assert!(burnt.stack.contains("kitchen.rs:"), "{build}: {burnt:?}");
+    }
 }
 
 #[test]
@@ -244,6 +258,7 @@ fn every_build_is_there() {
     for build in WITH_LINES
         .iter()
         .chain(&WITHOUT)
+        .chain(&SPLIT)
         .chain(&["aborts", "o3.debug", ELSEWHERE])
     {
         assert!(fs::metadata(programs::bugs(build)).is_ok(), "{build}");
