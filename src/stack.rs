@@ -9,6 +9,7 @@
 //! with a lock and a cache of its own, so the default panic hook and [`Resolver`] do not wait for
 //! each other, and neither sees what the other has parsed.
 
+mod crates;
 mod fingerprint;
 mod modules;
 mod path;

@@ -10,6 +10,8 @@ use std::{
 
 /// How often the list is read: once, and again for libraries loaded since.
 const READINGS: u8 = 8;
+/// The running program, whatever is at its path by now.
+const PROGRAM: &str = "/proc/self/exe";
 /// How the system marks a mapped file that is no longer at its path.
 const DELETED: &str = " (deleted)";
 
@@ -54,6 +56,17 @@ impl Modules {
         }
     }
 
+    /// Where the program itself is mapped.
+    pub(super) fn program_start(&mut self) -> Option<usize> {
+        // Any address of it has the list read.
+        self.describe(readable as fn(&str) -> Option<&Path> as usize)?;
+        let is_program = |module: &&Module| readable(&module.path) == Some(Path::new(PROGRAM));
+        self.known
+            .iter()
+            .find(is_program)
+            .map(|module| module.start)
+    }
+
     /// `libc.so.6 8f3a…`: the GNU build id of the module of that name.
     pub(super) fn identify(&mut self, name: &str) -> Option<String> {
         let mut known = self.known.iter_mut();
@@ -77,7 +90,6 @@ impl Modules {
 /// The running program is read through its own link: by its path, a deployment may have put another
 /// build. A library that was replaced is not to be read any more.
 fn readable(path: &str) -> Option<&Path> {
-    const PROGRAM: &str = "/proc/self/exe";
     let program = fs::read_link(PROGRAM).ok();
     match program.is_some_and(|program| program == Path::new(path)) {
         true => Some(Path::new(PROGRAM)),

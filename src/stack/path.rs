@@ -57,6 +57,20 @@ pub(super) fn package(file: &str) -> Option<&str> {
     Some(name_and_version(folder).map_or(folder, |(name, _)| name))
 }
 
+/// `/srv/orders` of `/srv/orders/src/pay.rs`; `None` of what is relative or foreign.
+pub(super) fn package_folder(file: &str) -> Option<&str> {
+    let folders = Folders::of(file);
+    let above = folders.0.get(..folders.source()?)?;
+    let length: usize = above.iter().map(|folder| folder.len() + 1).sum();
+    let folder = file.get(..length.checked_sub(1)?)?;
+    (!folder.is_empty() && !is_foreign(file)).then_some(folder)
+}
+
+/// Whether a file is of the package in that folder.
+pub(super) fn is_in_package(file: &str, folder: &str) -> bool {
+    package_folder(file) == Some(folder)
+}
+
 /// `storms` of `…/tests/storms.rs`, `…/examples/storms/main.rs` and `…/src/bin/storms.rs`.
 fn target(file: &str) -> Option<&str> {
     let folders = Folders::of(file);

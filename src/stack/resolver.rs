@@ -1,10 +1,11 @@
 //! From addresses to functions, files and lines: on the worker, with a bounded memory.
 
-use super::{InApp, modules::Modules};
+use super::{InApp, crates::packages_of, modules::Modules};
 use rustc_hash::FxHashMap;
 use std::{
     ffi::c_void,
     fmt::Write,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Resolver {
     remembered: FxHashMap<usize, Arc<[Frame]>>,
     modules: Modules,
     in_app: InApp,
+    has_looked_for_packages: bool,
     /// A panic of somebody's callback under the `backtrace` crate's lock poisons it for good, and
     /// each resolve after it panics.
     broken: bool,
@@ -90,7 +92,21 @@ impl Resolver {
             .collect()
     }
 
+    /// Once, before the first look-up: it reads the names of the whole program.
+    fn look_for_packages(&mut self) {
+        let names = [&self.in_app.include[..], &self.in_app.exclude].concat();
+        if mem::replace(&mut self.has_looked_for_packages, true) || names.is_empty() {
+            return;
+        }
+        if let Some(start) = self.modules.program_start() {
+            let found = catch_unwind(AssertUnwindSafe(|| packages_of(&names, start)));
+            self.broken |= found.is_err();
+            self.in_app.packages = found.unwrap_or_default();
+        }
+    }
+
     fn look_up(&mut self, ip: usize) -> Vec<Frame> {
+        self.look_for_packages();
         let mut frames = Vec::new();
         if !self.broken {
             // Takes the lock, since the parsed symbols are one cache of the process; subtracts one
@@ -182,6 +198,20 @@ fn without_depth(name: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::capture, *};
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_short_name_is_of_a_named_crate_wherever_that_lies() {
+        let mut resolver = Resolver::new(InApp {
+            include: vec!["orderscope".to_owned()],
+            ..InApp::default()
+        });
+        resolver.resolve(1);
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stack/path.rs");
+        assert!(resolver.in_app.has(Some("is_foreign"), Some(file)));
+        let other = "/cargo/registry/src/mirror-1949cf8c6b5b557f/menus-1.2.3/src/lib.rs";
+        assert!(!resolver.in_app.has(Some("is_foreign"), Some(other)));
+    }
 
     #[test]
     fn the_frames_of_a_known_function_name_this_file_and_line() {

@@ -75,11 +75,20 @@ pub(crate) struct InApp {
     /// None: all that are neither Rust's, nor a dependency's, nor ours.
     pub(crate) include: Vec<String>,
     pub(crate) exclude: Vec<String>,
+    /// Where named crates lie, as the resolver finds it in the program.
+    pub(super) packages: Vec<(String, String)>,
 }
 
 impl InApp {
     pub(super) fn has(&self, function: Option<&str>, file: Option<&str>) -> bool {
-        let is_named = |crates: &[String]| crates.iter().any(|name| is_of(name, function, file));
+        let lies_there = |name: &String| {
+            let mut of_crate = self.packages.iter().filter(|(of, _)| of == name);
+            file.is_some_and(|file| of_crate.any(|(_, folder)| path::is_in_package(file, folder)))
+        };
+        let is_named = |crates: &[String]| {
+            let mut crates = crates.iter();
+            crates.any(|name| is_of(name, function, file) || lies_there(name))
+        };
         match self.include.is_empty() {
             _ if is_named(&self.exclude) => false,
             true => is_in_app(function, file),
@@ -120,7 +129,7 @@ pub(super) fn is_of_a_foreign_crate(path: &str) -> bool {
 
 /// The first segment of a path, also in `<&mut app::Basket as core::fmt::Debug>::fmt`, and of the
 /// trait where the type has no path, as in `<F as axum::handler::Handler<M, S>>::call`.
-fn crate_of(function: &str) -> Option<&str> {
+pub(super) fn crate_of(function: &str) -> Option<&str> {
     let path = function.trim_start_matches(['<', '&', '(', '[', '*']);
     let path = ["mut ", "dyn ", "const ", "impl "]
         .iter()
@@ -402,6 +411,7 @@ mod tests {
         let in_app = InApp {
             include: crates(&["orders", "payment_core"]),
             exclude: Vec::new(),
+            packages: Vec::new(),
         };
         for (function, file, expected) in [
             ("orders::pay", None, true),
@@ -418,10 +428,24 @@ mod tests {
         let in_app = InApp {
             include: Vec::new(),
             exclude: crates(&["vendored"]),
+            packages: Vec::new(),
         };
         assert!(in_app.has(Some("menus::list"), None));
         assert!(!in_app.has(Some("vendored::list"), None));
         assert!(!in_app.has(Some("list"), Some("/srv/vendored/src/lib.rs")));
+    }
+
+    #[test]
+    fn a_name_without_its_crate_is_of_the_crate_whose_package_its_file_is_in() {
+        let in_app = InApp {
+            include: vec!["orders".to_owned()],
+            exclude: Vec::new(),
+            packages: vec![("orders".to_owned(), "/app".to_owned())],
+        };
+        assert!(in_app.has(Some("pay"), Some("/app/src/pay.rs")));
+        assert!(in_app.has(Some("{closure#0}"), Some("/app/src/bin/orders.rs")));
+        assert!(!in_app.has(Some("list"), Some("/app/menus/src/list.rs")));
+        assert!(!in_app.has(Some("list"), Some("/apps/src/list.rs")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -12,6 +13,8 @@ use crate::programs;
 
 /// Optimised and not, with line tables.
 const WITH_LINES: [&str; 2] = ["o3-lines", "o0-lines"];
+/// Optimised, with lines in a file beside the program, or where it was built.
+const SPLIT: [&str; 2] = ["o3-packed", "o3-unpacked"];
 /// With line tables, and paths as if it had been built in a container.
 const ELSEWHERE: &str = "o0-elsewhere";
 /// The same without any debug information, and without symbols.
@@ -94,6 +97,18 @@ fn with_line_tables_a_bug_is_one_group_however_it_is_optimised() {
         marked.is_some_and(|line| line.contains("self.dish.unwrap()")),
         "{burnt:?}"
     );
+}
+
+#[test]
+fn with_lines_in_files_beside_the_program_a_bug_is_the_same_group() {
+    let whole = told_by("o3-lines");
+    for build in SPLIT {
+        let told = told_by(build);
+        assert_eq!(groups(&told), groups(&whole), "{build}");
+        let burnt = &told[0];
+        assert!(burnt.function.ends_with("dish"), "{build}: {burnt:?}");
+        assert!(burnt.stack.contains("kitchen.rs:"), "{build}: {burnt:?}");
+    }
 }
 
 #[test]
@@ -213,7 +228,10 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
 fn a_panic_that_aborts_ends_the_process_as_ever() {
     let aborts: PathBuf = programs::bugs("aborts");
     let run = |arguments: &[&str]| Command::new(&aborts).args(arguments).output().unwrap();
-    let (with, without) = (run(&["installed"]), run(&[]));
+    // Its connections are taken, by the system, and nobody answers.
+    let black_hole = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", black_hole.local_addr().unwrap());
+    let (with, without) = (run(&[&endpoint]), run(&[]));
     assert_eq!(with.status, without.status);
     assert!(!with.status.success());
     let said = |output: &Output| {
@@ -240,6 +258,7 @@ fn every_build_is_there() {
     for build in WITH_LINES
         .iter()
         .chain(&WITHOUT)
+        .chain(&SPLIT)
         .chain(&["aborts", "o3.debug", ELSEWHERE])
     {
         assert!(fs::metadata(programs::bugs(build)).is_ok(), "{build}");

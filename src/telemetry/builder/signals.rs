@@ -74,7 +74,8 @@ impl Builder {
     /// (`vendor/<name>`), Debian, Nix or Bazel in their ways, and orderscope. Dependencies that lie
     /// elsewhere under no version, as under Buck, look like the application's own: name them to
     /// [`in_app_exclude`](Self::in_app_exclude), or name here what is. So may crates of one's own that
-    /// lie in a folder `vendor`.
+    /// lie in a folder `vendor`. A crate may lie in a folder of another name, such as `/app`: where names
+    /// have no path, the program's symbols are asked for it.
     pub fn in_app_include<S: Into<String>>(mut self, crates: impl IntoIterator<Item = S>) -> Self {
         let crates = crates.into_iter().map(Into::into);
         self.signals.in_app.include.extend(crates);
@@ -142,7 +143,9 @@ impl Signals {
     /// # Errors
     /// What is named is no crate.
     fn check_crates(&self) -> Result<(), Error> {
-        let InApp { include, exclude } = &self.in_app;
+        let InApp {
+            include, exclude, ..
+        } = &self.in_app;
         let named = include.iter().map(|name| ("in_app_include", name));
         let named = named.chain(exclude.iter().map(|name| ("in_app_exclude", name)));
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
