@@ -106,6 +106,14 @@ fn assert_told(summary: &Value, received: &Received) {
             event => *events.entry(event).or_default() += 1,
         }
     }
+    // Of sessions the telemetry tells by itself.
+    let begun = events.remove("session.start").unwrap_or_default();
+    let ended = events.remove("session.end").unwrap_or_default();
+    assert_eq!(
+        summary["sessions"]["started"].as_u64().unwrap_or_default(),
+        begun
+    );
+    assert!(ended <= begun, "{ended} of {begun} sessions ended");
     assert_eq!(summary["events"], serde_json::json!(events));
     let errors = summary["errors"].as_object().unwrap().values();
     let errors: u64 = errors.map(|count| count.as_u64().unwrap()).sum();
