@@ -153,9 +153,13 @@
 //!
 //! Nobody who records waits for Redis. While it does not answer, `orderscope.shared_state.degraded{reason}`
 //! is 1 (`unreachable`, `timeout`, `refused`, `wrong_type`, `reply_too_large`), and 65,536 steps, deeds and
-//! users each wait; what finds no room is counted as `queue_full`, events with an id are counted unchecked
-//! after ten seconds. When it answers again, counting goes on within three seconds, nothing twice.
-//! A quarter of a second of what was told is lost with a process that is killed.
+//! users each wait; what finds no room is counted as `queue_full`. When it answers again, counting goes on
+//! within some three seconds, and no attempt, session or user is counted twice. Not so:
+//!
+//! - An event with an id that nobody answers for in ten seconds, or that finds 16,384 others held, is counted
+//!   unchecked. Tracked again by another replica later, it is counted there too.
+//! - A step whose answer is lost while other replicas go on may be counted and told as `late` as well.
+//! - A quarter of a second of what was told is lost with a process that is killed.
 //!
 //! # Times
 //!

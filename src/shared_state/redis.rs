@@ -78,7 +78,7 @@ impl Redis {
     }
 
     /// A Redis Cluster, by some of its nodes; in plain text. All keys of one shard of a funnel are in one
-    /// slot.
+    /// slot. What one server answers is read up to 4 MiB; what a cluster answers is not bounded.
     pub fn cluster<S: Into<String>>(nodes: impl IntoIterator<Item = S>) -> Self {
         Self {
             addresses: nodes.into_iter().map(Into::into).collect(),
