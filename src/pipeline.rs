@@ -2,6 +2,7 @@
 
 mod counters;
 mod error_groups;
+mod following;
 mod funnels;
 mod given_ids;
 mod ledger;
@@ -148,7 +149,7 @@ impl Pipeline {
         ));
         let pipeline: &'static Self = Box::leak(Box::new(Self {
             counters: Counters::new(&registry),
-            given_ids: GivenIds::new(clock.clone(), Arc::clone(&sharing)),
+            given_ids: GivenIds::new(clock.clone(), &registry, Arc::clone(&sharing)),
             funnels: Funnels::new(
                 &settings.declared.funnels,
                 clock.clone(),

@@ -58,6 +58,13 @@ impl Id {
     pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    /// In which of so many shards it is: the same in every process.
+    pub(crate) fn shard(self, of: u16) -> u16 {
+        let low = self.as_u128() % u128::from(of.max(1));
+        // Less than `of`.
+        u16::try_from(low).unwrap_or_default()
+    }
 }
 
 /// Answers come later, or not at all.
@@ -80,8 +87,14 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
     /// How many shards a space is in.
     fn shards(&self) -> u16;
 
-    /// Lets events wait beside their units. What became of each.
-    fn append<'a>(&'a self, shard: Shard<'a>, told: &'a [Told]) -> Answer<'a, Vec<Taken>>;
+    /// Lets events wait beside their units. What became of each. `token`: of one that tells, another with
+    /// each of its batches.
+    fn append<'a>(
+        &'a self,
+        shard: Shard<'a>,
+        token: u64,
+        told: &'a [Told],
+    ) -> Answer<'a, Vec<Taken>>;
 
     /// Units of which something is due at `now`. What is older than `settled` is taken no more.
     fn due<'a>(&'a self, shard: Shard<'a>, settled: u64, now: u64) -> Answer<'a, Due>;
@@ -96,8 +109,8 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
     /// of 0.81 %.
     fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64>;
 
-    /// Whether no other process met an id within a day; `token` tells this meeting from others.
-    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool>;
+    /// Of ids of one shard: whether no other process met it within a day.
+    fn are_first<'a>(&'a self, shard: u16, met: &'a [Meeting]) -> Answer<'a, Vec<bool>>;
 
     /// When something was met before, by any process; `None`: never, or there is no other.
     fn meet<'a>(&'a self, of: &'a str, at: u64, release: &'a str) -> Answer<'a, Option<Met>>;
@@ -109,6 +122,18 @@ pub(crate) trait SharedState: fmt::Debug + Send + Sync {
         expect(dead_code, reason = "the layer that limits rates asks")
     )]
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision>;
+}
+
+/// That an id was met.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meeting {
+    pub(crate) id: Id,
+    /// Tells this meeting from others.
+    #[cfg_attr(
+        not(any(feature = "redis", test)),
+        expect(dead_code, reason = "a memory has no other")
+    )]
+    pub(crate) token: u64,
 }
 
 /// When, and by which release of the service.
@@ -140,6 +165,8 @@ pub(crate) struct Space {
     pub(crate) name: Box<str>,
     /// Over all shards.
     pub(crate) most_units: usize,
+    /// Of all units and what waits beside them, over all shards.
+    pub(crate) most_bytes: usize,
     /// Microseconds for which a unit may be left alone.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "a memory keeps"))]
     pub(crate) keep: u64,
@@ -168,7 +195,7 @@ pub(crate) enum Taken {
     InTime,
     /// It came later than the lateness.
     Late,
-    /// As many units as there may be have something under way, or as many events of this one.
+    /// As many units as there may be have something under way, or as many bytes, of all or of this one.
     Full,
     /// Something else is kept in its place.
     Impossible,
@@ -234,6 +261,8 @@ const NOTHING: &[u8] = &[0];
 const MOST_BYTES: usize = 32 * 1_024;
 /// Units that are looked at together.
 const MOST_DUE: usize = 64;
+/// Ids that are asked for together.
+pub(crate) const MOST_MET: usize = 256;
 /// How long a request may wait for a decision.
 #[cfg(feature = "redis")]
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);

@@ -21,6 +21,15 @@ pub const EVENTS_REFUSED: Descriptor = Descriptor::counter(
 )
 .with_attributes(&[semconv::REASON]);
 
+/// Events with an id of the application's that were taken though the shared state did not answer, for ten
+/// seconds or with 16,384 of them waiting, whether another replica met it before: of a duplicate among
+/// them, two are in [`EVENTS`]. Only where a state is shared.
+pub const EVENTS_UNCHECKED: Descriptor = Descriptor::counter(
+    "orderscope.events.unchecked",
+    Unit::things("{event}"),
+    "Events that may have come to another replica before.",
+);
+
 /// Transactions that ended, by whether they succeeded or failed, as the events say that they are
 /// declared with.
 pub const TRANSACTIONS: Descriptor = Descriptor::counter(

@@ -1,6 +1,7 @@
 //! The declaration that sessions are followed, and of what ends one.
 
 use crate::error::Error;
+use http::HeaderName;
 use std::time::Duration;
 
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -36,6 +37,15 @@ pub struct Sessions {
     longest: Duration,
     lateness: Duration,
     not_extended_by: Vec<String>,
+    carrier: Option<Carrier>,
+}
+
+/// What of a request names the session that it is of.
+#[derive(Clone, Debug)]
+pub(crate) enum Carrier {
+    Cookie(String),
+    /// As it was given.
+    Header(String),
 }
 
 impl Default for Sessions {
@@ -52,6 +62,7 @@ impl Sessions {
             longest: Duration::from_secs(24 * 3_600),
             lateness: Duration::from_secs(10),
             not_extended_by: NOT_THE_USERS.map(str::to_owned).into(),
+            carrier: None,
         }
     }
 
@@ -83,6 +94,27 @@ impl Sessions {
     pub fn not_extended_by(mut self, event: impl Into<String>) -> Self {
         self.not_extended_by.push(event.into());
         self
+    }
+
+    /// Each request is of the session that a cookie of this name stands for, unless the program says
+    /// otherwise by [`identify`](crate::context::identify) or
+    /// [`identify_session`](crate::context::identify_session). Who has a session's cookie is its user, so
+    /// `session.id` is the first half of its SHA-256, as 32 hexadecimal digits. One cookie or one
+    /// [header](Self::from_header): the last call stands. Default: none.
+    pub fn from_cookie(mut self, name: impl Into<String>) -> Self {
+        self.carrier = Some(Carrier::Cookie(name.into()));
+        self
+    }
+
+    /// As [`from_cookie`](Self::from_cookie), by a header, such as `x-session-id`, whose value is
+    /// `session.id` as it is, up to 128 bytes; one that is not visible ASCII names none.
+    pub fn from_header(mut self, name: impl Into<String>) -> Self {
+        self.carrier = Some(Carrier::Header(name.into()));
+        self
+    }
+
+    pub(crate) fn carrier(&self) -> Option<&Carrier> {
+        self.carrier.as_ref()
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -121,6 +153,16 @@ impl Sessions {
             let given = format!("{:?}", self.lateness);
             return refused("lateness", &given, "at most an hour");
         }
+        match &self.carrier {
+            Some(Carrier::Cookie(name)) if !is_token(name) => {
+                return refused("from_cookie", name, "the name of a cookie, such as `sid`");
+            }
+            Some(Carrier::Header(name)) if name.parse::<HeaderName>().is_err() => {
+                let accepted = "the name of a header, such as `x-session-id`";
+                return refused("from_header", name, accepted);
+            }
+            _ => {}
+        }
         match self.not_extended_by.iter().find(|event| !is_known(event)) {
             Some(unknown) => {
                 let accepted = "an event of the vocabulary, or one that `own_events` names";
@@ -129,6 +171,13 @@ impl Sessions {
             None => Ok(()),
         }
     }
+}
+
+/// Whether it is what RFC 6265 lets a cookie be called.
+fn is_token(name: &str) -> bool {
+    let separators = "()<>@,;:\\\"/[]?={}";
+    let is_of_it = |byte: u8| byte.is_ascii_graphic() && !separators.contains(char::from(byte));
+    !name.is_empty() && name.bytes().all(is_of_it)
 }
 
 #[cfg(test)]
@@ -157,6 +206,15 @@ mod tests {
             (
                 sessions().lateness(Duration::from_secs(7_200)),
                 "the lateness of sessions is \"7200s\", but must be at most an hour",
+            ),
+            (
+                sessions().from_header("x-session").from_cookie("my sid"),
+                "the from_cookie of sessions is \"my sid\", but must be the name of a cookie, such as `sid`",
+            ),
+            (
+                sessions().from_header(""),
+                "the from_header of sessions is \"\", but must be the name of a header, such as \
+                 `x-session-id`",
             ),
             (
                 sessions().not_extended_by("order_deliverd"),

@@ -86,6 +86,13 @@ pub fn end_session() {
 }
 
 impl Identity {
+    pub(crate) fn of_session(session: &str) -> Self {
+        Self {
+            session: cut(&session),
+            ..Self::default()
+        }
+    }
+
     /// Whose session the request is of.
     pub(crate) fn who(&self) -> Who<'_> {
         if self.has_left {

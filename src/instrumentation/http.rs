@@ -92,6 +92,7 @@ mod propagation;
 mod request;
 mod request_span;
 mod route;
+mod session;
 mod unwound;
 mod upgrade;
 

@@ -2,20 +2,24 @@
 //! thread.
 //!
 //! ```text
-//! track_event ─→ Step::tell() (who, which step, when: 80 bytes) ─→ waiting ─→ settle() ─→ shared_state ─→ metrics
+//! track_event ─→ Step::tell() (who, which step, when: 80 bytes) ─→ waiting ─→ tell(), settle() ─→ shared_state ─→ metrics
 //! ```
 
 mod counts;
 
-use super::{Sharing, subject};
+use super::{
+    Sharing,
+    following::{Following, Refusal, Until},
+    subject,
+};
 use crate::{
     catalog::funnel::{Funnel, Subject},
     clock::{Anchor, Clock},
     fork::Lock,
     metrics::Registry,
-    shared_state::{Attempts, Follower, Happening, Id, Rules, Space, Unavailable, What},
+    shared_state::{Attempts, Happening, Id, Rules, Space, Unavailable, What},
 };
-use counts::{Counts, Families, Refusal};
+use counts::{Counts, Families};
 use rustc_hash::FxHashMap;
 use std::{
     mem,
@@ -30,6 +34,8 @@ const KEPT: u64 = 24 * 3_600 * 1_000_000;
 const MOST_WAITING: usize = 65_536;
 /// Units of one funnel that have something under way.
 const MOST_UNITS: usize = 1_000_000;
+/// Of all of them; one takes some 30.
+const MOST_BYTES: usize = 256 * 1_024 * 1_024;
 
 /// All funnels of one telemetry.
 #[derive(Debug)]
@@ -47,13 +53,11 @@ pub(crate) struct Funnels {
 #[derive(Debug)]
 struct Counting {
     /// Of each funnel.
-    followers: Vec<Follower<Attempts>>,
-    /// Of each, what was taken and not told yet.
-    taken: Vec<Vec<(Id, Happening)>>,
+    followed: Vec<Following<Attempts>>,
     /// Changes places with what waits, so that neither is made anew.
     swapped: Vec<Told>,
-    /// Until when all is counted.
-    settled: u64,
+    /// Up to when all is told; `None`: something is not, or all of it is settled.
+    told: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -124,10 +128,9 @@ impl Funnels {
             funnels,
             waiting: Lock::default(),
             counting: Mutex::new(Counting {
-                followers: declared.iter().map(follower).collect(),
-                taken: declared.iter().map(|_| Vec::new()).collect(),
+                followed: declared.iter().map(following).collect(),
                 swapped: Vec::new(),
-                settled: 0,
+                told: None,
             }),
             sharing,
             began: clock.anchor(),
@@ -157,81 +160,84 @@ impl Funnels {
         self.began.unix_nanos(at) / 1_000
     }
 
-    /// Counts what waits, and what has come to its end a moment ago.
-    pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
+    /// Tells the state what waits.
+    pub(crate) async fn tell(&self) -> Result<(), Unavailable> {
         // Read before what waits is taken: what is told later happened later, but for the moment
         // between a look at the clock and the hand-off.
         let now = self.micros(self.clock.now());
-        let on_the_way = self.sharing.on_the_way();
-        self.settle_until(now.saturating_sub(on_the_way), false)
-            .await
-    }
-
-    /// As [`settle`](Self::settle), where every answer is there at once.
-    fn settle_at_once(&self) {
-        self.sharing.at_once(self.settle());
-    }
-
-    /// As [`settle`](Self::settle), until now, and nothing is waited for that may be late: for the end,
-    /// when nobody tells anything any more.
-    pub(crate) fn settle_all(&self) {
-        if self.sharing.state().answers_at_once() {
-            let now = self.micros(self.clock.now());
-            self.sharing.at_once(self.settle_until(now, true));
-        }
-    }
-
-    async fn settle_until(&self, now: u64, is_last: bool) -> Result<(), Unavailable> {
         let mut counting = self.counting.lock().await;
         let Counting {
-            followers,
-            taken,
+            followed,
             swapped,
-            settled,
+            told,
         } = &mut *counting;
         // What could not be told yet comes first, and what waits is bounded.
-        if taken.iter().all(Vec::is_empty) {
+        if !followed.iter().any(Following::has_untold) {
             if let Some(mut waiting) = self.waiting.hold() {
                 mem::swap(&mut *waiting, swapped);
             }
             for told in swapped.drain(..) {
-                if let Some(taken) = taken.get_mut(told.funnel) {
-                    taken.push((told.unit, told.happening));
+                if let Some(followed) = followed.get_mut(told.funnel) {
+                    followed.take(told.unit, told.happening);
                 }
             }
         }
-        let state = self.sharing.state();
         let mut answer = Ok(());
-        for ((follower, followed), taken) in followers.iter_mut().zip(&self.funnels).zip(taken) {
-            // However long they waited: nothing was applied since the last time.
-            let refuse = |taken| followed.counts.took(taken);
-            answer = Sharing::worse(answer, follower.tell(state, taken, refuse).await);
+        for (followed, funnel) in followed.iter_mut().zip(&self.funnels) {
+            let units = &funnel.counts.units;
+            answer = Sharing::worse(answer, followed.tell(&self.sharing, units).await);
         }
-        if !matches!(answer, Ok(()) | Err(Unavailable::WrongType)) {
-            // What was told is not whole, so nothing can be settled.
-            for (follower, followed) in followers.iter_mut().zip(&self.funnels) {
-                follower.looks_after_none();
-                followed.counts.are_open(0, follower.garbled());
+        *told = Sharing::is_whole(answer).then_some(now);
+        if told.is_none() {
+            for (followed, funnel) in followed.iter_mut().zip(&self.funnels) {
+                followed.looks_after_none(&funnel.counts.units);
             }
-            return answer;
-        }
-        if !self.sharing.is_calm() {
-            // Whoever has nothing to tell finds out all the same when it is over.
-            return answer.and(state.answer().await);
-        }
-        *settled = now.max(*settled);
-        for (follower, followed) in followers.iter_mut().zip(&self.funnels) {
-            let tell = |turn| followed.counts.tell(turn);
-            let until = match is_last {
-                true => settled.saturating_add(follower.lateness()),
-                false => *settled,
-            };
-            answer = Sharing::worse(answer, follower.settle(state, until, tell).await);
-            followed
-                .counts
-                .are_open(follower.open(), follower.garbled());
         }
         answer
+    }
+
+    /// Counts what was told, and what has come to its end a moment ago.
+    pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
+        let on_the_way = self.sharing.on_the_way();
+        self.settle_until(|told| Until::Moment(told.saturating_sub(on_the_way)))
+            .await
+    }
+
+    async fn settle_until(&self, until: impl Fn(u64) -> Until) -> Result<(), Unavailable> {
+        let mut counting = self.counting.lock().await;
+        let Some(told) = counting.told.take() else {
+            return Ok(());
+        };
+        if !self.sharing.is_calm() {
+            // Whoever has nothing to tell finds out all the same when it is over.
+            return self.sharing.state().answer().await;
+        }
+        let mut answer = Ok(());
+        for (followed, funnel) in counting.followed.iter_mut().zip(&self.funnels) {
+            let Counts { units, .. } = &funnel.counts;
+            let tell = |turn| funnel.counts.tell(turn);
+            let settling = followed.settle(&self.sharing, units, until(told), tell);
+            answer = Sharing::worse(answer, settling.await);
+        }
+        answer
+    }
+
+    /// As [`tell`](Self::tell) and [`settle`](Self::settle), where every answer is there at once.
+    fn settle_at_once(&self) {
+        self.sharing.at_once(async {
+            self.tell().await?;
+            self.settle().await
+        });
+    }
+
+    /// As `settle_at_once`, until now: for the end.
+    pub(crate) fn settle_all(&self) {
+        if self.sharing.state().answers_at_once() {
+            self.sharing.at_once(async {
+                self.tell().await?;
+                self.settle_until(Until::End).await
+            });
+        }
     }
 
     /// Settles before each look at the numbers, where that can be done at once.
@@ -252,7 +258,7 @@ impl Step<'_> {
                 continue;
             };
             let Some(unit) = subject::of(&followed.subject, fields) else {
-                followed.counts.refuse(Refusal::NoSubject);
+                followed.counts.has_no_subject();
                 continue;
             };
             let told = Told {
@@ -267,13 +273,13 @@ impl Step<'_> {
             let waiting = self.funnels.waiting.hold();
             match waiting.filter(|waiting| waiting.len() < MOST_WAITING) {
                 Some(mut waiting) => waiting.push(told),
-                None => followed.counts.refuse(Refusal::QueueFull),
+                None => followed.counts.units.refuse(Refusal::QueueFull),
             }
         }
     }
 }
 
-fn follower(declared: &Funnel) -> Follower<Attempts> {
+fn following(declared: &Funnel) -> Following<Attempts> {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (window, lateness) = (
         micros(declared.window()),
@@ -283,6 +289,7 @@ fn follower(declared: &Funnel) -> Follower<Attempts> {
         // Attempts at one that was declared otherwise are attempts at another.
         name: format!("funnel:{}:{:x}", declared.name(), declared.digest()).into(),
         most_units: MOST_UNITS,
+        most_bytes: MOST_BYTES,
         keep: window.saturating_add(lateness).saturating_add(KEPT),
     };
     let rules = Rules {
@@ -291,7 +298,7 @@ fn follower(declared: &Funnel) -> Follower<Attempts> {
         window,
         reentry: declared.reentry_mode(),
     };
-    Follower::new(space, rules, lateness)
+    Following::new(space, rules, lateness)
 }
 
 #[cfg(test)]

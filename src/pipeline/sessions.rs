@@ -2,24 +2,28 @@
 //! of their starts and ends.
 //!
 //! ```text
-//! track_event, request ─→ tell() (who, what, when) ─→ waiting ─→ settle() ─→ shared_state ─→ metrics, records
+//! track_event, request ─→ tell() (who, what, when) ─→ waiting ─→ tell(), settle() ─→ shared_state ─→ metrics, records
 //! ```
 
 mod counts;
 mod waiting;
 
-use super::{Pipeline, Sharing, subject};
+use super::{
+    Pipeline, Sharing,
+    following::{Following, Refusal, Until},
+    subject,
+};
 use crate::{
-    catalog::sessions::Sessions as Declared,
+    catalog::sessions::{Carrier, Sessions as Declared},
     clock::{Anchor, Clock},
     fork::Lock,
     metrics::Registry,
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
-    shared_state::{Deed, Follower, Id, Limits, Space, Unavailable, Visited, Visits},
+    shared_state::{Id, Limits, Space, Unavailable, Visited, Visits},
 };
 use compact_str::CompactString;
-use counts::{Counts, Refusal};
+use counts::Counts;
 use rustc_hash::FxHashSet;
 use std::{
     mem,
@@ -36,6 +40,8 @@ const REMEMBERED: u64 = 24 * 3_600 * 1_000_000;
 const KEPT: u64 = 24 * 3_600 * 1_000_000;
 /// Sessions that are open or remembered.
 const MOST_UNITS: usize = 1_000_000;
+/// Of all of them; one takes some 200, and up to 5,000 with the longest path.
+const MOST_BYTES: usize = 512 * 1_024 * 1_024;
 const START: &str = "session.start";
 const END: &str = "session.end";
 
@@ -47,6 +53,7 @@ pub(crate) struct Sessions(Option<Box<Followed>>);
 struct Followed {
     /// Events that are no activity of the user.
     others: FxHashSet<Box<str>>,
+    carrier: Option<Carrier>,
     counts: Counts,
     waiting: Lock<Waiting>,
     counting: Mutex<Counting>,
@@ -58,13 +65,11 @@ struct Followed {
 /// What only who settles touches.
 #[derive(Debug)]
 struct Counting {
-    follower: Follower<Visits>,
-    /// What was taken and not told yet.
-    taken: Vec<(Id, Deed)>,
+    followed: Following<Visits>,
     /// Changes places with what waits, so that neither is made anew.
     swapped: Waiting,
-    /// Until when all is counted.
-    settled: u64,
+    /// Up to when all is told; `None`: something is not, or all of it is settled.
+    told: Option<u64>,
 }
 
 /// An event that is activity of a user.
@@ -82,13 +87,13 @@ impl Sessions {
             let others = declared.others_events().iter();
             Box::new(Followed {
                 others: others.map(|event| event.as_str().into()).collect(),
+                carrier: declared.carrier().cloned(),
                 counts: Counts::new(registry, sharing.state().scope()),
                 waiting: Lock::default(),
                 counting: Mutex::new(Counting {
-                    follower: follower(declared),
-                    taken: Vec::new(),
+                    followed: following(declared),
                     swapped: Waiting::default(),
-                    settled: 0,
+                    told: None,
                 }),
                 began: clock.anchor(),
                 clock,
@@ -101,6 +106,12 @@ impl Sessions {
     #[inline]
     pub(crate) fn are_declared(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// What of a request names the session that it is of.
+    #[inline]
+    pub(crate) fn carrier(&self) -> Option<&Carrier> {
+        self.0.as_deref()?.carrier.as_ref()
     }
 
     /// Whether the event is activity of a user; `None` also where nobody is followed.
@@ -117,27 +128,33 @@ impl Sessions {
         }
     }
 
-    /// Counts what waits, and what has come to its end a moment ago.
+    /// Tells the state what waits.
+    pub(crate) async fn tell_all(&self) -> Result<(), Unavailable> {
+        match &self.0 {
+            Some(followed) => followed.tell_all().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Counts what was told, and what has come to its end a moment ago.
     pub(crate) async fn settle(&self, pipeline: &Pipeline) -> Result<(), Unavailable> {
         let Some(followed) = &self.0 else {
             return Ok(());
         };
-        // As for funnels: read before what waits is taken.
-        let now = followed.micros(followed.clock.now());
         let on_the_way = followed.sharing.on_the_way();
-        followed
-            .settle_until(pipeline, now.saturating_sub(on_the_way), false)
-            .await
+        let until = |told: u64| Until::Moment(told.saturating_sub(on_the_way));
+        followed.settle_until(pipeline, until).await
     }
 
-    /// As [`settle`](Self::settle), until now: for the end, when nobody does anything any more.
+    /// As both, until now: for the end, when nobody does anything any more.
     pub(crate) fn settle_all(&self, pipeline: &Pipeline) {
         if let Some(followed) = &self.0
             && followed.sharing.state().answers_at_once()
         {
-            let now = followed.micros(followed.clock.now());
-            let settling = followed.settle_until(pipeline, now, true);
-            followed.sharing.at_once(settling);
+            followed.sharing.at_once(async {
+                followed.tell_all().await?;
+                followed.settle_until(pipeline, Until::End).await
+            });
         }
     }
 
@@ -146,8 +163,12 @@ impl Sessions {
         if let Some(followed) = &pipeline.sessions.0
             && followed.sharing.state().answers_at_once()
         {
-            let settle = || followed.sharing.at_once(pipeline.sessions.settle(pipeline));
-            pipeline.registry.observe(settle);
+            pipeline.registry.observe(|| {
+                followed.sharing.at_once(async {
+                    followed.tell_all().await?;
+                    pipeline.sessions.settle(pipeline).await
+                });
+            });
         }
     }
 }
@@ -166,54 +187,52 @@ impl Followed {
         let waiting = self.waiting.hold();
         let has_room = waiting.is_some_and(|mut waiting| waiting.push(at, id, what, who));
         if !has_room {
-            self.counts.refuse(Refusal::QueueFull);
+            self.counts.units.refuse(Refusal::QueueFull);
         }
+    }
+
+    async fn tell_all(&self) -> Result<(), Unavailable> {
+        // As for funnels: read before what waits is taken.
+        let now = self.micros(self.clock.now());
+        let mut counting = self.counting.lock().await;
+        let Counting {
+            followed,
+            swapped,
+            told,
+        } = &mut *counting;
+        if !followed.has_untold() {
+            if let Some(mut waiting) = self.waiting.hold() {
+                mem::swap(&mut *waiting, swapped);
+            }
+            swapped.take(|unit, deed| followed.take(unit, deed));
+        }
+        let answer = followed.tell(&self.sharing, &self.counts.units).await;
+        *told = Sharing::is_whole(answer).then_some(now);
+        if told.is_none() {
+            followed.looks_after_none(&self.counts.units);
+        }
+        answer
     }
 
     async fn settle_until(
         &self,
         pipeline: &Pipeline,
-        now: u64,
-        is_last: bool,
+        until: impl FnOnce(u64) -> Until,
     ) -> Result<(), Unavailable> {
         let mut counting = self.counting.lock().await;
-        let Counting {
-            follower,
-            taken,
-            swapped,
-            settled,
-        } = &mut *counting;
-        // What could not be told yet comes first, and what waits is bounded.
-        if taken.is_empty() {
-            if let Some(mut waiting) = self.waiting.hold() {
-                mem::swap(&mut *waiting, swapped);
-            }
-            swapped.take(|unit, deed| taken.push((unit, deed)));
-        }
-        let state = self.sharing.state();
-        let took = |taken| self.counts.took(taken);
-        let answer = follower.tell(state, taken, took).await;
-        if !matches!(answer, Ok(()) | Err(Unavailable::WrongType)) {
-            // What was told is not whole, so nothing can be settled.
-            follower.looks_after_none();
-            self.counts.are_open(0, follower.garbled());
-            return answer;
-        }
+        let Some(told) = counting.told.take() else {
+            return Ok(());
+        };
         if !self.sharing.is_calm() {
-            return answer.and(state.answer().await);
+            return self.sharing.state().answer().await;
         }
-        *settled = now.max(*settled);
         let tell = |turn: Visited| {
             self.counts.tell(&turn);
             self.record(pipeline, &turn);
         };
-        let until = match is_last {
-            true => settled.saturating_add(follower.lateness()),
-            false => *settled,
-        };
-        let answer = Sharing::worse(answer, follower.settle(state, until, tell).await);
-        self.counts.are_open(follower.open(), follower.garbled());
-        answer
+        let (units, until) = (&self.counts.units, until(told));
+        let followed = &mut counting.followed;
+        followed.settle(&self.sharing, units, until, tell).await
     }
 
     /// As a log record with a name, where a destination takes logs.
@@ -259,7 +278,7 @@ fn describe(turn: &Visited, fields: &mut Fields) {
     }
 }
 
-fn follower(declared: &Declared) -> Follower<Visits> {
+fn following(declared: &Declared) -> Following<Visits> {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let limits = Limits {
         idle: micros(declared.idle()),
@@ -272,7 +291,8 @@ fn follower(declared: &Declared) -> Follower<Visits> {
         // Services that declare others have others.
         name: format!("sessions:{}:{}:{lateness}", limits.idle, limits.longest).into(),
         most_units: MOST_UNITS,
+        most_bytes: MOST_BYTES,
         keep: longest_rest.saturating_add(lateness).saturating_add(KEPT),
     };
-    Follower::new(space, limits, lateness)
+    Following::new(space, limits, lateness)
 }

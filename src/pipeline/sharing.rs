@@ -103,6 +103,11 @@ impl Sharing {
         }
     }
 
+    /// Whether all was told: what makes no sense will not be told the next time either.
+    pub(super) fn is_whole(answer: Result<(), Unavailable>) -> bool {
+        matches!(answer, Ok(()) | Err(Unavailable::WrongType))
+    }
+
     /// What became of a round of questions: until the next it is as degraded as this says.
     pub(crate) fn heard<T>(&self, answer: Result<T, Unavailable>) {
         let reason = answer.err();

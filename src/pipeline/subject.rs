@@ -7,7 +7,7 @@ use crate::{
     semconv,
     shared_state::Id,
 };
-use compact_str::ToCompactString;
+use compact_str::{CompactString, ToCompactString};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::hash::Hash as _;
 use uuid::Uuid;
@@ -19,12 +19,32 @@ pub(super) fn of(subject: &Subject, fields: &[u8]) -> Option<Id> {
         Subject::Session => semconv::SESSION_ID,
         Subject::Property(name) => name,
     };
+    of_text(said(fields, name)?.as_str())
+}
+
+/// What the fields of an event say under a name.
+pub(super) fn said<'a>(fields: &'a [u8], name: &str) -> Option<Said<'a>> {
     let mut named = read(fields).filter(|(given, _)| *given == name);
-    match named.next()?.1 {
-        Value::Text(text) => of_text(text),
-        Value::Integer(number) => of_text(&number.to_compact_string()),
-        Value::Float(number) => of_text(&number.to_compact_string()),
-        Value::Boolean(is) => of_text(&is.to_compact_string()),
+    Some(match named.next()?.1 {
+        Value::Text(text) => Said::Text(text),
+        Value::Integer(number) => Said::Made(number.to_compact_string()),
+        Value::Float(number) => Said::Made(number.to_compact_string()),
+        Value::Boolean(is) => Said::Made(is.to_compact_string()),
+    })
+}
+
+/// A value as a text.
+pub(super) enum Said<'a> {
+    Text(&'a str),
+    Made(CompactString),
+}
+
+impl Said<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Made(text) => text,
+        }
     }
 }
 

@@ -119,11 +119,17 @@ impl Users {
             }
             gauge
         };
+        let zone = declared.active_users.clone().unwrap_or_default().zone();
+        // Days of another time zone are others.
+        let of_zone = match zone.iana_name() {
+            None | Some("UTC") => String::new(),
+            Some(zone) => format!("@{zone}"),
+        };
         let mut sketches = Vec::new();
         if declared.active_users.is_some() {
             let family = registry.gauge(&USERS_ACTIVE);
             sketches.push(Sketch {
-                name: "users".into(),
+                name: format!("users{of_zone}").into(),
                 users: PERIODS
                     .map(|(period, _)| kept(family.kept(&[(semconv::PERIOD, period), scope]))),
             });
@@ -149,7 +155,7 @@ impl Users {
                         });
                 }
                 sketches.push(Sketch {
-                    name: format!("feature:{}", feature.name()).into(),
+                    name: format!("feature:{}{of_zone}", feature.name()).into(),
                     users: PERIODS.map(|(period, _)| {
                         kept(users.kept(&[name, (semconv::PERIOD, period), scope]))
                     }),
@@ -160,7 +166,6 @@ impl Users {
             let family = registry.counter(&USERS_REFUSED);
             ["queue_full", "unavailable"].map(|why| family.kept(&[(semconv::REASON, why)]))
         });
-        let zone = declared.active_users.clone().unwrap_or_default().zone();
         let boxed = |(event, uses): (_, Vec<_>)| (event, uses.into_boxed_slice());
         Self {
             are_all_counted: declared.active_users.is_some(),

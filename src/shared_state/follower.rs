@@ -38,6 +38,8 @@ pub(crate) struct Follower<M: Machine> {
     /// Of each shard that this one looks after.
     open: Vec<u64>,
     token: u64,
+    /// Of what is being told.
+    telling: u64,
     /// What was to be put in place, and has not been answered.
     unanswered: Option<Unanswered<M::Turn>>,
     /// Units that could not be read.
@@ -60,6 +62,7 @@ impl<M: Machine> Follower<M> {
             lateness,
             open: Vec::new(),
             token: 0,
+            telling: 0,
             unanswered: None,
             garbled: 0,
         }
@@ -87,7 +90,7 @@ impl<M: Machine> Follower<M> {
     }
 
     /// Tells events, and says what became of each. Those that were not answered stay in `told`, to be
-    /// told again.
+    /// told again before any other.
     pub(crate) async fn tell(
         &mut self,
         state: &dyn SharedState,
@@ -95,17 +98,18 @@ impl<M: Machine> Follower<M> {
         mut became: impl FnMut(Taken),
     ) -> Result<(), Unavailable> {
         let shards = state.shards();
-        told.sort_by_key(|(unit, _)| shard_of(*unit, shards));
+        told.sort_by_key(|(unit, _)| unit.shard(shards));
         let mut answer = Ok(());
         while let Some(&(first, _)) = told.first() {
-            let at = shard_of(first, shards);
-            let of_one = told.partition_point(|(unit, _)| shard_of(*unit, shards) <= at);
+            let at = first.shard(shards);
+            let of_one = told.partition_point(|(unit, _)| unit.shard(shards) <= at);
             let of_one = of_one.min(MOST_DUE);
             let encoded: Vec<_> = told[..of_one]
                 .iter()
                 .map(|told| self.encoded(told))
                 .collect();
-            match state.append(self.shard(at), &encoded).await {
+            let token = self.telling;
+            match state.append(self.shard(at), token, &encoded).await {
                 Ok(taken) => taken.into_iter().for_each(&mut became),
                 // It will be no other the next time, and the other shards are none the worse.
                 Err(wrong @ Unavailable::WrongType) => {
@@ -115,6 +119,7 @@ impl<M: Machine> Follower<M> {
                 Err(unavailable) => return Err(unavailable),
             }
             told.drain(..of_one);
+            self.telling += 1;
         }
         answer
     }
@@ -262,13 +267,6 @@ impl<M: Machine> Follower<M> {
         }
         Ok(())
     }
-}
-
-/// The same in every process.
-fn shard_of(unit: Id, shards: u16) -> u16 {
-    let low = unit.as_u128() % u128::from(shards.max(1));
-    // Less than `shards`.
-    u16::try_from(low).unwrap_or_default()
 }
 
 fn written<M: Machine>(machine: Option<&M>, waiting: &[M::Event]) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! The state of one process, in its memory.
 
 use super::{
-    Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, Met, NOTHING, Shard,
-    SharedState, Taken, Told, Unavailable,
+    Answer, Changes, Done, Due, Found, Id, KEPT_DAYS, MOST_BYTES, MOST_DUE, Meeting, Met, NOTHING,
+    Shard, SharedState, Space, Taken, Told, Unavailable,
     limits::{Decision, Limit, Limits},
 };
 use crate::fork::Lock;
@@ -45,6 +45,8 @@ struct Units {
     settled: u64,
     open: u64,
     changes: u64,
+    /// Of all of them.
+    bytes: usize,
 }
 
 struct Unit {
@@ -65,17 +67,22 @@ impl Memory {
 }
 
 impl Units {
-    fn append(&mut self, told: &Told, most_units: usize) -> Taken {
+    fn append(&mut self, told: &Told, space: &Space) -> Taken {
         if told.at < self.settled {
             return Taken::Late;
         }
-        let is_full = self.known.len() >= most_units;
+        if self.bytes + told.event.len() > space.most_bytes {
+            return Taken::Full;
+        }
+        let is_full = self.known.len() >= space.most_units;
         self.changes += 1;
         match self.known.entry(told.unit) {
             Entry::Vacant(_) if is_full => return Taken::Full,
             Entry::Vacant(place) => {
+                let bytes = [NOTHING, &told.event].concat();
+                self.bytes += bytes.len();
                 place.insert(Unit {
-                    bytes: [NOTHING, &told.event].concat().into_boxed_slice(),
+                    bytes: bytes.into_boxed_slice(),
                     due: told.due,
                     version: self.changes,
                 });
@@ -85,6 +92,7 @@ impl Units {
                 if unit.bytes.len() + told.event.len() > MOST_BYTES {
                     return Taken::Full;
                 }
+                self.bytes += told.event.len();
                 unit.bytes = [&*unit.bytes, &told.event].concat().into_boxed_slice();
                 unit.version = self.changes;
                 if unit.due <= told.due {
@@ -127,8 +135,10 @@ impl Units {
             }
             self.due.remove(&(known.get().due, change.unit));
             self.changes += 1;
+            self.bytes -= known.get().bytes.len();
             match &change.left {
                 Some(left) => {
+                    self.bytes += left.bytes.len();
                     self.due.insert((left.due, change.unit));
                     known.insert(Unit {
                         bytes: left.bytes.as_slice().into(),
@@ -165,10 +175,10 @@ impl SharedState for Memory {
         1
     }
 
-    fn append<'a>(&'a self, shard: Shard<'a>, told: &'a [Told]) -> Answer<'a, Vec<Taken>> {
-        let most = shard.space.most_units;
+    fn append<'a>(&'a self, shard: Shard<'a>, _: u64, told: &'a [Told]) -> Answer<'a, Vec<Taken>> {
         let taken = self.of(shard, |units| {
-            told.iter().map(|told| units.append(told, most)).collect()
+            let append = |told| units.append(told, shard.space);
+            told.iter().map(append).collect()
         });
         Box::pin(ready(taken))
     }
@@ -210,9 +220,9 @@ impl SharedState for Memory {
         Box::pin(ready(counted.ok_or(Unavailable::Unreachable)))
     }
 
-    fn is_first(&self, _: Id, _: u64) -> Answer<'_, bool> {
+    fn are_first<'a>(&'a self, _: u16, met: &'a [Meeting]) -> Answer<'a, Vec<bool>> {
         // There is no other.
-        Box::pin(ready(Ok(true)))
+        Box::pin(ready(Ok(vec![true; met.len()])))
     }
 
     fn meet<'a>(&'a self, _: &'a str, _: u64, _: &'a str) -> Answer<'a, Option<Met>> {

@@ -12,6 +12,7 @@ use crate::{clock::Clock, error::Error};
 use link::Server;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClient};
 use replica::Replica;
+use ring::hmac::{HMAC_SHA256, Key};
 use std::{fmt, sync::Arc, time::Duration};
 use trust::Trust;
 
@@ -19,6 +20,7 @@ const SETTING: &str = "the address of the shared state";
 const ACCEPTED: &str = "`redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS";
 const SECURE: &str = "rediss://";
 const SHARDS: u16 = 64;
+const SHORTEST_SECRET: usize = 16;
 /// How long a replica looks after a shard when it says nothing any more.
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -39,10 +41,10 @@ const LEASE: Duration = Duration::from_secs(5);
 /// leads through several of them. Where that is not meant, such as in a test environment beside
 /// production, they have a [`prefix`](Self::prefix) or a database of their own.
 ///
-/// What is kept there: who made an attempt, used a feature or met an error as hashes without a key, and of
-/// sessions, for a day, the ids of users and sessions as they leave in records, so
-/// [`hashed`](crate::telemetry::Builder::hash_user_ids) where that is declared. Users, sessions declared in the
-/// same way and ids of events are common to all services of a prefix, too.
+/// What is kept there: who made an attempt, used a feature or met an error as hashes, keyed by a
+/// [`secret`](Self::secret), and of sessions, for a day, the ids of users and sessions as they leave in
+/// records, so [`hashed`](crate::telemetry::Builder::hash_user_ids) where that is declared. Users of one time
+/// zone, sessions declared in the same way and ids of events are common to all services of a prefix, too.
 ///
 /// Nothing that records waits for it. While it does not answer, what waits is bounded, and
 /// `orderscope.shared_state.degraded` says why; when it is back, counting goes on where it stopped.
@@ -54,6 +56,7 @@ pub struct Redis {
     addresses: Vec<String>,
     is_cluster: bool,
     prefix: String,
+    secret: Option<Vec<u8>>,
     certificate: Option<Vec<u8>>,
 }
 
@@ -73,12 +76,14 @@ impl Redis {
             addresses: vec![address.into()],
             is_cluster: false,
             prefix: "orderscope".to_owned(),
+            secret: None,
             certificate: None,
         }
     }
 
     /// A Redis Cluster, by some of its nodes; in plain text. All keys of one shard of a funnel are in one
-    /// slot. What one server answers is read up to 4 MiB; what a cluster answers is not bounded.
+    /// slot. Our scripts answer at most 4 MiB, and of one server no more is read; what else a cluster may
+    /// answer is not bounded.
     pub fn cluster<S: Into<String>>(nodes: impl IntoIterator<Item = S>) -> Self {
         Self {
             addresses: nodes.into_iter().map(Into::into).collect(),
@@ -90,6 +95,14 @@ impl Redis {
     /// What the names of all keys begin with. Default: `orderscope`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// What the hashes are made with that stand in the place of users, sessions and ids of events; the same
+    /// in every replica, and known to nobody who may read the Redis. At least 16 bytes. Default: none, and
+    /// whoever can guess an id can look for it. What is counted begins anew where it changes.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(secret.into());
         self
     }
 
@@ -133,9 +146,11 @@ impl Redis {
             }
         };
         let prefix = self.prefix.as_str().into();
+        let secret = self.secret.as_deref().map(key).transpose()?;
         Ok(Arc::new(Replica::new(
             server,
             prefix,
+            secret,
             (shards, lease),
             clock.clone(),
         )))
@@ -149,6 +164,15 @@ impl Redis {
             .collect();
         shown.join(", ")
     }
+}
+
+fn key(secret: &[u8]) -> Result<Key, Error> {
+    if secret.len() < SHORTEST_SECRET {
+        let given = format!("{} bytes", secret.len());
+        let setting = "the secret of the shared state";
+        return Err(Error::configuration(setting, given, "at least 16 bytes"));
+    }
+    Ok(Key::new(HMAC_SHA256, secret))
 }
 
 fn info(address: &str) -> Result<ConnectionInfo, Error> {

@@ -173,6 +173,7 @@ impl<'a> Followed<'a> {
         let space = Space {
             name: "funnel:any".into(),
             most_units,
+            most_bytes: usize::MAX,
             keep: 1_000_000,
         };
         Self {
@@ -418,13 +419,14 @@ fn events_of_one_unit_are_bounded_and_what_no_machine_wrote_is_given_up_and_coun
     let space = super::Space {
         name: "funnel:any".into(),
         most_units: 10,
+        most_bytes: usize::MAX,
         keep: 0,
     };
     let shard = super::Shard {
         space: &space,
         at: 0,
     };
-    at_once(memory.append(shard, &[foreign])).unwrap();
+    at_once(memory.append(shard, 0, &[foreign])).unwrap();
     let mut opened = 0;
     followed.settle(30, |turn| opened += u32::from(turn == Turn::Opened));
     assert_eq!((opened, followed.follower.garbled()), (1, 1));

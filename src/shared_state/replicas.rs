@@ -1,8 +1,8 @@
 //! For tests: what replicas share, without a server.
 
 use super::{
-    Answer, Changes, Decision, Done, Due, Id, Limit, Memory, Met, Shard, SharedState, Taken, Told,
-    Unavailable,
+    Answer, Changes, Decision, Done, Due, Id, Limit, Meeting, Memory, Met, Shard, SharedState,
+    Taken, Told, Unavailable,
 };
 use std::{
     collections::HashMap,
@@ -19,6 +19,8 @@ pub(crate) struct Replicas {
     memory: Memory,
     away: AtomicBool,
     met: Mutex<HashMap<String, Met>>,
+    /// By which meeting each was met first.
+    ids: Mutex<HashMap<Id, u64>>,
 }
 
 impl Replicas {
@@ -47,8 +49,16 @@ impl SharedState for Replicas {
     fn shards(&self) -> u16 {
         1
     }
-    fn append<'a>(&'a self, shard: Shard<'a>, told: &'a [Told]) -> Answer<'a, Vec<Taken>> {
-        self.memory.append(shard, told)
+    fn append<'a>(
+        &'a self,
+        shard: Shard<'a>,
+        token: u64,
+        told: &'a [Told],
+    ) -> Answer<'a, Vec<Taken>> {
+        if self.away.load(Ordering::Relaxed) {
+            return Box::pin(ready(Err(Unavailable::Unreachable)));
+        }
+        self.memory.append(shard, token, told)
     }
     fn due<'a>(&'a self, shard: Shard<'a>, settled: u64, now: u64) -> Answer<'a, Due> {
         self.memory.due(shard, settled, now)
@@ -62,8 +72,14 @@ impl SharedState for Replicas {
     fn count<'a>(&'a self, of: &'a str, day: u32, days: u32) -> Answer<'a, u64> {
         self.unless_away(self.memory.count(of, day, days))
     }
-    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool> {
-        self.unless_away(self.memory.is_first(id, token))
+    fn are_first<'a>(&'a self, _: u16, met: &'a [Meeting]) -> Answer<'a, Vec<bool>> {
+        if self.away.load(Ordering::Relaxed) {
+            return Box::pin(ready(Err(Unavailable::Unreachable)));
+        }
+        let mut owners = self.ids.lock().unwrap();
+        let is_first = |met: &Meeting| *owners.entry(met.id).or_insert(met.token) == met.token;
+        let are_first = met.iter().map(is_first).collect();
+        Box::pin(ready(Ok(are_first)))
     }
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
         self.unless_away(self.memory.decide(of, limit, key, now))

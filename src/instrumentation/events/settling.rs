@@ -36,6 +36,9 @@ async fn settle_all(pipeline: &Pipeline) {
     let answers = [
         // First: they may be steps.
         pipeline.given_ids.settle(let_go, refuse).await,
+        // All is told before anything is settled, so that others wait for nothing.
+        pipeline.funnels.tell().await,
+        pipeline.sessions.tell_all().await,
         pipeline.funnels.settle().await,
         pipeline.users.settle().await,
         pipeline.sessions.settle(pipeline).await,

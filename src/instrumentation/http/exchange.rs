@@ -120,6 +120,13 @@ impl Exchange {
         }
     }
 
+    /// Until the program says otherwise.
+    pub(super) fn name_session(&mut self, session: Option<String>) {
+        if let (Some(request), Some(session)) = (&mut self.request, session) {
+            request.identity = Some(Box::new(context::Identity::of_session(&session)));
+        }
+    }
+
     /// Where the bytes of the request's body are counted while the handler reads them.
     pub(super) fn count_request_body(&mut self, read: Option<BytesRead>) {
         self.request_bytes = read;

@@ -11,6 +11,7 @@ use super::{
     request::Traits,
     request_span::RequestSpan,
     route::{NameRoute, RequestHead, RouteBy},
+    session,
     unwound::catch,
     upgrade::UpgradedStream,
 };
@@ -191,6 +192,9 @@ where
             request.uri().path(),
             layer.request_span,
         );
+        if let Some(carrier) = layer.instruments.pipeline.sessions.carrier() {
+            exchange.name_session(session::named(request.headers(), carrier));
+        }
 
         let asks_for_upgrade =
             request.headers().contains_key(header::UPGRADE) || *request.method() == Method::CONNECT;

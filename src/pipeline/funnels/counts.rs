@@ -9,34 +9,11 @@ use crate::{
         funnel::Funnel,
     },
     metrics::{Counter, Family, Histogram, Registry, UpDownCounter},
+    pipeline::following::Units,
     semconv,
-    shared_state::{Outcome, Taken, Turn},
+    shared_state::{Outcome, Turn},
 };
 use std::{sync::Arc, time::Duration};
-
-/// Why a step could not be counted.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Refusal {
-    NoSubject,
-    Late,
-    UnitsFull,
-    QueueFull,
-    /// Where it would be kept there is something else.
-    Unavailable,
-    /// Its unit could not be read.
-    Garbled,
-}
-
-impl Refusal {
-    const ALL: [(Self, &str); 6] = [
-        (Self::NoSubject, "no_subject"),
-        (Self::Late, "late"),
-        (Self::UnitsFull, "units_full"),
-        (Self::QueueFull, "queue_full"),
-        (Self::Unavailable, "unavailable"),
-        (Self::Garbled, "garbled"),
-    ];
-}
 
 impl Outcome {
     const ALL: [(Self, &str); 3] = [
@@ -48,10 +25,10 @@ impl Outcome {
 
 #[derive(Debug)]
 pub(super) struct Counts {
+    pub(super) units: Units,
     opened: Arc<Counter>,
-    open: Arc<UpDownCounter>,
+    no_subject: Arc<Counter>,
     duration: Arc<Histogram>,
-    refused: [Arc<Counter>; Refusal::ALL.len()],
     steps: Box<[OfStep]>,
 }
 
@@ -104,36 +81,21 @@ impl Families {
                 closed: Outcome::ALL.map(closed),
             }
         });
-        let refused = |(_, word)| self.refused.kept(&[name, (semconv::REASON, word)]);
+        let refused = |why| self.refused.kept(&[name, (semconv::REASON, why)]);
         Counts {
+            units: Units::new(self.open.kept(&[name, self.scope]), refused),
             opened: self.opened.kept(&[name, self.scope]),
-            open: self.open.kept(&[name, self.scope]),
+            no_subject: refused("no_subject"),
             duration: self.duration.kept(&[name, self.scope]),
-            refused: Refusal::ALL.map(refused),
             steps: steps.collect(),
         }
     }
 }
 
 impl Counts {
-    pub(super) fn refuse(&self, why: Refusal) {
-        self.refused[why as usize].add(1);
-    }
-
-    pub(super) fn took(&self, taken: Taken) {
-        match taken {
-            Taken::InTime => {}
-            Taken::Late => self.refuse(Refusal::Late),
-            Taken::Full => self.refuse(Refusal::UnitsFull),
-            Taken::Impossible => self.refuse(Refusal::Unavailable),
-        }
-    }
-
-    /// So many attempts are open now, and so many units were given up so far.
-    pub(super) fn are_open(&self, open: u64, garbled: u64) {
-        self.refused[Refusal::Garbled as usize].absolute(garbled);
-        let open = i64::try_from(open).unwrap_or(i64::MAX);
-        self.open.add(open - self.open.read());
+    /// Nobody is known to have made the step.
+    pub(super) fn has_no_subject(&self) {
+        self.no_subject.add(1);
     }
 
     pub(super) fn tell(&self, turn: Turn) {

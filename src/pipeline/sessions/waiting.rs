@@ -2,11 +2,11 @@
 
 use crate::{
     pipeline::subject,
-    records::{Value, cut, read},
+    records::cut,
     semconv,
     shared_state::{Deed, Doing, Id},
 };
-use compact_str::{CompactString, ToCompactString, format_compact};
+use compact_str::format_compact;
 
 /// Deeds that wait.
 const MOST: usize = 65_536;
@@ -117,33 +117,12 @@ impl Waiting {
 
 /// Passes on whom the fields of an event name.
 pub(super) fn who(fields: &[u8], pass_on: impl FnOnce(Who<'_>)) {
-    let find = |name: &str| read(fields).find(|(given, _)| *given == name);
-    let [session, user] = [semconv::SESSION_ID, semconv::USER_ID].map(|name| {
-        Some(match find(name)?.1 {
-            Value::Text(text) => Said::Text(text),
-            Value::Integer(number) => Said::Number(number.to_compact_string()),
-            Value::Float(number) => Said::Number(number.to_compact_string()),
-            Value::Boolean(is) => Said::Number(is.to_compact_string()),
-        })
-    });
+    let [session, user] =
+        [semconv::SESSION_ID, semconv::USER_ID].map(|name| subject::said(fields, name));
     pass_on(Who {
-        session: session.as_ref().map(Said::as_str),
-        user: user.as_ref().map(Said::as_str),
+        session: session.as_ref().map(subject::Said::as_str),
+        user: user.as_ref().map(subject::Said::as_str),
     });
-}
-
-enum Said<'a> {
-    Text(&'a str),
-    Number(CompactString),
-}
-
-impl Said<'_> {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Text(text) => text,
-            Self::Number(number) => number,
-        }
-    }
 }
 
 impl Named {

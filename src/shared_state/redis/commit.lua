@@ -7,11 +7,12 @@ if before[1] == ARGV[1] then
   -- Asked again, since the answer was lost.
   return before[2]
 end
-local done, open = {}, 0
+local done, open, bytes = {}, 0, 0
 for at = 3, #ARGV, 5 do
   local unit, left = ARGV[at], ARGV[at + 2]
   local known = redis.call('HGET', units, unit)
   if known and string.sub(known, 1, 8) == ARGV[at + 1] then
+    bytes = bytes - #known
     if left == '' then
       redis.call('HDEL', units, unit)
       redis.call('ZREM', due, unit)
@@ -19,6 +20,7 @@ for at = 3, #ARGV, 5 do
       local version = struct.pack('>I8', redis.call('HINCRBY', meta, 'changes', 1))
       redis.call('HSET', units, unit, version .. left)
       redis.call('ZADD', due, ARGV[at + 3], unit)
+      bytes = bytes + 8 + #left
     end
     open = open + tonumber(ARGV[at + 4])
     done[#done + 1] = '1'
@@ -26,6 +28,7 @@ for at = 3, #ARGV, 5 do
     done[#done + 1] = '0'
   end
 end
+redis.call('HINCRBY', meta, 'bytes', bytes)
 local answer = table.concat(done) .. ' ' .. redis.call('HINCRBY', meta, 'open', open)
 redis.call('HSET', answered, 'token', ARGV[1], 'answer', answer)
 redis.call('PEXPIRE', answered, 3600000)

@@ -1,6 +1,7 @@
 -- Units of which something is due, for who looks after the shard. KEYS: meta, due, units, lease. ARGV:
--- who asks, milliseconds of the lease, up to where all is settled, now, the most units, milliseconds to keep.
--- Nothing, where somebody else looks after it; else: settled, open, then of each: unit, version and bytes.
+-- who asks, milliseconds of the lease, up to where all is settled, now, the most units, milliseconds to keep,
+-- the most bytes of one. Nothing, where somebody else looks after it; else: settled, open, then of each: unit,
+-- version and bytes.
 local meta, due, units, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[1] then
@@ -23,7 +24,8 @@ for _, unit in ipairs(redis.call('ZRANGE', due, '-inf', ARGV[4], 'BYSCORE', 'LIM
   local known = redis.call('HGET', units, unit)
   if known then
     answer[#answer + 1] = unit
-    answer[#answer + 1] = known
+    -- No more than its version of what nobody of ours put there: it is given up.
+    answer[#answer + 1] = #known <= tonumber(ARGV[7]) and known or string.sub(known, 1, 8)
   else
     redis.call('ZREM', due, unit)
   end

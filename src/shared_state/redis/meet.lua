@@ -10,4 +10,4 @@ if at == '' or tonumber(at) < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'at', ARGV[1], 'release', ARGV[2], 'before', at, 'before_release', release)
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
-return { at, release }
+return { string.sub(at, 1, 32), string.sub(release, 1, 1024) }

@@ -5,10 +5,11 @@ use crate::{
     clock::Clock,
     shared_state::{
         Answer, Changes, Decision, Done, Due, Found, Id, KEPT_DAYS, Limit, MOST_BYTES, MOST_DUE,
-        Met, PATIENCE, Shard, SharedState, Taken, Told, Unavailable, seen,
+        Meeting, Met, PATIENCE, Shard, SharedState, Taken, Told, Unavailable, seen,
     },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
+use ring::hmac::{Key, sign};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time;
 use uuid::Uuid;
@@ -28,9 +29,11 @@ pub(super) struct Replica {
     lease: Duration,
     /// Among all that ever were.
     me: String,
+    secret: Option<Key>,
     append: Script,
     due: Script,
     commit: Script,
+    first: Script,
     decide: Script,
     meet: Script,
 }
@@ -54,6 +57,7 @@ impl Replica {
     pub(super) fn new(
         server: Server,
         prefix: Box<str>,
+        secret: Option<Key>,
         (shards, lease): (u16, Duration),
         clock: Clock,
     ) -> Self {
@@ -62,12 +66,14 @@ impl Replica {
             link: Link::new(Arc::clone(&server), WITHIN, clock.clone()),
             link_of_limits: Link::new(server, PATIENCE.mul_f32(0.8), clock),
             prefix,
+            secret,
             shards,
             lease,
             me: Uuid::new_v4().to_string(),
             append: Script::new(include_str!("append.lua")),
             due: Script::new(include_str!("due.lua")),
             commit: Script::new(include_str!("commit.lua")),
+            first: Script::new(include_str!("first.lua")),
             decide: Script::new(include_str!("decide.lua")),
             meet: Script::new(include_str!("meet.lua")),
         }
@@ -78,6 +84,17 @@ impl Replica {
             "{}:{{{}:{}}}",
             self.prefix, shard.space.name, shard.at
         ))
+    }
+
+    /// As it stands there.
+    fn told(&self, id: Id) -> Id {
+        let Some(key) = &self.secret else {
+            return id;
+        };
+        let hash = sign(key, id.as_bytes());
+        let told = hash.as_ref().first_chunk();
+        // A hash is longer.
+        told.map_or(id, |told| Id(*told))
     }
 
     fn sketch(&self, of: &str, day: u32) -> String {
@@ -138,15 +155,25 @@ impl SharedState for Replica {
         self.shards
     }
 
-    fn append<'a>(&'a self, shard: Shard<'a>, told: &'a [Told]) -> Answer<'a, Vec<Taken>> {
+    fn append<'a>(
+        &'a self,
+        shard: Shard<'a>,
+        token: u64,
+        told: &'a [Told],
+    ) -> Answer<'a, Vec<Taken>> {
         let keys = self.keys(shard);
+        let of_one = usize::from(self.shards.max(1));
         let mut run = self.append.key(keys.of("meta"));
-        run.key(keys.of("due")).key(keys.of("units"));
-        run.arg(shard.space.most_units / usize::from(self.shards.max(1)))
+        run.key(keys.of("due"))
+            .key(keys.of("units"))
+            .key(keys.of(&self.me))
+            .arg(token)
+            .arg(shard.space.most_units / of_one)
             .arg(MOST_BYTES)
+            .arg(shard.space.most_bytes / of_one)
             .arg(millis(shard.space.keep));
         for told in told {
-            run.arg(told.unit.as_bytes().as_slice())
+            run.arg(self.told(told.unit).as_bytes().as_slice())
                 .arg(told.at)
                 .arg(told.due)
                 .arg(told.event.as_slice());
@@ -173,7 +200,9 @@ impl SharedState for Replica {
             .arg(settled)
             .arg(now)
             .arg(MOST_DUE)
-            .arg(millis(shard.space.keep));
+            .arg(millis(shard.space.keep))
+            // A version, what is left, what was told since.
+            .arg(8 + 2 * MOST_BYTES);
         Box::pin(async move {
             let words = self.link.ask(&Run::<Vec<Vec<u8>>>::of(run)).await?;
             if words.is_empty() {
@@ -218,7 +247,7 @@ impl SharedState for Replica {
         let mut add = redis::pipe();
         add.cmd("PFADD").arg(&sketch).ignore();
         for id in ids {
-            add.arg(id.as_bytes().as_slice());
+            add.arg(self.told(*id).as_bytes().as_slice());
         }
         add.cmd("EXPIRE").arg(&sketch).arg(kept).ignore();
         Box::pin(async move { self.link.ask(&All::<()>::of(add)).await })
@@ -237,15 +266,16 @@ impl SharedState for Replica {
         })
     }
 
-    fn is_first(&self, id: Id, token: u64) -> Answer<'_, bool> {
-        let name = format!("{}:{{id:{:032x}}}", self.prefix, id.as_u128());
-        let mut meet = redis::pipe();
-        meet.cmd("SET").arg(&name).arg(token).arg("NX");
-        meet.arg("PX").arg(millis(seen::KEPT)).ignore();
-        meet.cmd("GET").arg(&name);
+    fn are_first<'a>(&'a self, shard: u16, met: &'a [Meeting]) -> Answer<'a, Vec<bool>> {
+        let mut run = self.first.arg(millis(seen::KEPT));
+        for met in met {
+            let id = self.told(met.id).as_u128();
+            run.key(format!("{}:{{ids:{shard}}}:{id:032x}", self.prefix));
+            run.arg(met.token);
+        }
         Box::pin(async move {
-            let (met,): (Option<u64>,) = self.link.ask(&All::of(meet)).await?;
-            Ok(met == Some(token))
+            let said = self.link.ask(&Run::<String>::of(run)).await?;
+            Ok(said.bytes().map(|digit| digit == b'1').collect())
         })
     }
 
@@ -263,7 +293,7 @@ impl SharedState for Replica {
     }
 
     fn decide<'a>(&'a self, of: &'a str, limit: Limit, key: Id, now: u64) -> Answer<'a, Decision> {
-        let name = format!("{}:{{{of}:{:032x}}}", self.prefix, key.as_u128());
+        let name = format!("{}:{{{of}:{:032x}}}", self.prefix, self.told(key).as_u128());
         let mut run = self.decide.key(name);
         run.arg(now).arg(limit.of_one()).arg(limit.most);
         Box::pin(async move {

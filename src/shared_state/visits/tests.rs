@@ -114,6 +114,7 @@ impl Followed {
         let space = Space {
             name: "sessions".into(),
             most_units: 100,
+            most_bytes: usize::MAX,
             keep: 0,
         };
         Self {
@@ -215,6 +216,7 @@ fn a_previous_session_is_known_for_a_time_and_leaves_nothing_behind() {
     let space = Space {
         name: "sessions".into(),
         most_units: 0,
+        most_bytes: usize::MAX,
         keep: 0,
     };
     followed.follower = Follower::new(space, LIMITS, LATENESS);

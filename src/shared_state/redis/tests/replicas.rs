@@ -55,6 +55,7 @@ impl Together {
         let space = Space {
             name: name.into(),
             most_units: 100_000,
+            most_bytes: usize::MAX,
             keep: 60_000_000,
         };
         let follower = |_| Follower::<Attempts>::new(space.clone(), self.rules, LATENESS);
