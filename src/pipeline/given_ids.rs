@@ -208,3 +208,6 @@ impl GivenIds {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

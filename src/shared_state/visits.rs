@@ -251,4 +251,4 @@ fn made(at: u64, id: Id) -> Box<str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

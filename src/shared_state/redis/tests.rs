@@ -5,6 +5,8 @@ mod clusters;
 #[expect(dead_code, reason = "the tests of faults need more of it")]
 mod real;
 mod replicas;
+mod sessions;
+mod told;
 
 use super::Redis;
 use crate::clock::Clock;
@@ -175,20 +177,4 @@ async fn what_is_met_again_was_met_when_any_replica_met_it_last_however_often_it
     );
     assert_eq!(one.meet("error:1", 30, "1.0").await, met(20, "1.1"));
     assert_eq!(one.meet("error:2", 30, "1.0").await, Ok(None));
-}
-
-#[tokio::test]
-async fn where_nobody_is_there_is_no_answer_and_after_three_failures_a_pause() {
-    let server = real::Redis::start();
-    let replica = replica(&server);
-    let ask = || replica.add("users", 1, &[]);
-    ask().await.unwrap();
-    drop(server);
-    for _ in 0..10 {
-        let one = [Id::from(1)];
-        assert_eq!(
-            replica.add("users", 1, &one).await,
-            Err(Unavailable::Unreachable)
-        );
-    }
 }

@@ -8,12 +8,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-const LIMITS: Limits = Limits {
+pub(in crate::shared_state) const LIMITS: Limits = Limits {
     idle: 30,
     longest: 100,
     remembered: 200,
 };
-const LATENESS: u64 = 10;
+pub(in crate::shared_state) const LATENESS: u64 = 10;
 
 fn deed(at: u64, id: u128, what: Doing, step: &str) -> Deed {
     Deed {
@@ -54,7 +54,7 @@ fn session(history: &[Deed], settled: u64) -> (usize, Option<(u64, Reason)>) {
 }
 
 /// By the ids of the deeds that begin them: what of each session is told.
-fn by_the_book(history: &[Deed], now: u64) -> Vec<Visited> {
+pub(in crate::shared_state) fn by_the_book(history: &[Deed], now: u64) -> Vec<Visited> {
     let settled = now.saturating_sub(LATENESS);
     let mut history = history.to_vec();
     history.sort();
@@ -250,28 +250,35 @@ fn an_id_that_is_made_is_a_uuid_of_version_7_and_the_same_wherever_it_is_made() 
     assert_eq!(id.get_timestamp().unwrap().to_unix().0, 1_700_000_000);
 }
 
+/// Deeds of one unit in the order in which they are told, each with when it is.
+pub(in crate::shared_state) type Lived = Vec<(u64, Deed)>;
+
+pub(in crate::shared_state) fn any_life() -> impl Strategy<Value = Lived> {
+    // When, how long each is under way, and what.
+    let deeds = proptest::collection::vec((0_u64..400, 0..=LATENESS, 0_u8..8), 0..24);
+    deeds.prop_map(|deeds| {
+        let told = deeds.iter().enumerate().map(|(id, (at, delay, what))| {
+            let doing = match what {
+                7 => Doing::End,
+                6 => Doing::Request,
+                _ => Doing::Event,
+            };
+            (at + delay, deed(*at, id as u128, doing, &what.to_string()))
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort_by_key(|(now, _)| *now);
+        told
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn any_history_comes_to_the_sessions_that_the_definitions_say(
-        // When, how long each is under way, and what.
-        deeds in proptest::collection::vec((0_u64..400, 0..=LATENESS, 0_u8..8), 0..24),
+        told in any_life(),
         later in 0_u64..300,
     ) {
-        let mut told: Vec<_> = deeds
-            .iter()
-            .enumerate()
-            .map(|(id, (at, delay, what))| {
-                let doing = match what {
-                    7 => Doing::End,
-                    6 => Doing::Request,
-                    _ => Doing::Event,
-                };
-                (at + delay, deed(*at, id as u128, doing, &what.to_string()))
-            })
-            .collect();
-        told.sort_by_key(|(now, _)| *now);
         let now = told.last().map_or(0, |(now, _)| *now) + later;
         let mut followed = Followed::new();
         for (now, deed) in &told {

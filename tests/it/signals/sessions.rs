@@ -3,13 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::get;
+use hyper::Request;
 use orderscope::clock::ManualClock;
 use orderscope::events::Sessions;
 use orderscope::{context, track_event};
 
-use super::{Says, Scene, ask};
+use super::{Says, Scene, ask, send};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -128,4 +130,34 @@ async fn without_a_session_it_is_the_user_s_and_what_others_do_extends_none() {
             "{line}\n{page}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_session_is_named_by_the_cookie_or_the_header_that_is_declared_until_the_program_names_it()
+ {
+    async fn named(sessions: Sessions, header: (&str, &str), path: &str) -> String {
+        let scene = Scene::of(|builder| builder.sessions(sessions));
+        let view = async || track_event!("cart_viewed", cart_id = 7);
+        let log_in = async || {
+            context::identify("u-1", "s-1");
+            track_event!("cart_viewed", cart_id = 7);
+        };
+        let routes = Router::new()
+            .route("/view", get(view))
+            .route("/log-in", get(log_in));
+        let app = scene.app(routes);
+        let request = Request::get(path).header(header.0, header.1);
+        send(&app, request.body(Body::empty()).unwrap()).await;
+        scene.log().await.says("session.id")
+    }
+    let cookie = || Sessions::new().from_cookie("sid");
+    let header = || Sessions::new().from_header("X-Session-Id");
+    let sid = ("cookie", "theme=dark; sid=abc");
+    let hash = "ba7816bf8f01cfea414140de5dae2223";
+    assert_eq!(named(cookie(), sid, "/view").await, hash);
+    assert_eq!(named(cookie(), sid, "/log-in").await, "s-1");
+    assert_eq!(named(header(), sid, "/view").await, "");
+    let given = ("x-session-id", "s-77");
+    assert_eq!(named(header(), given, "/view").await, "s-77");
+    assert_eq!(named(Sessions::new(), sid, "/view").await, "");
 }
