@@ -21,6 +21,8 @@ const ACCEPTED: &str = "`redis://[user:password@]host[:port][/database]`, or `re
 const SECURE: &str = "rediss://";
 const SHARDS: u16 = 64;
 const SHORTEST_SECRET: usize = 16;
+/// How often a question may be sent on within a cluster, as while a slot moves.
+const MOST_MOVES: u32 = 3;
 /// How long a replica looks after a shard when it says nothing any more.
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -135,7 +137,8 @@ impl Redis {
                     "one node of the cluster or more, each as `redis://host:port`",
                 ));
             }
-            let client = ClusterClient::new(infos).map_err(|_| refused(ACCEPTED))?;
+            let client = ClusterClient::builder(infos).retries(MOST_MOVES).build();
+            let client = client.map_err(|_| refused(ACCEPTED))?;
             Server::Cluster(Box::new(client))
         } else {
             let is_secure = self.addresses.iter().any(is_secure);

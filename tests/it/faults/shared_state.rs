@@ -8,7 +8,7 @@ use crate::redis::Redis;
 use axum::{Router, body::Body, routing::get};
 use http::Request;
 use orderscope::{Telemetry, context, events::Funnel, shared_state, track_event};
-use std::{thread, time::Duration};
+use std::{env, fs, thread, time::Duration};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 use wire::{Way, Wire};
@@ -17,7 +17,7 @@ const USERS: u64 = 200;
 /// Of an outage.
 const LENGTH: Duration = Duration::from_secs(4);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Down,
     Stopped,
@@ -92,7 +92,7 @@ struct Replica {
 }
 
 impl Replica {
-    fn new(wire: &Wire) -> Self {
+    fn new(state: shared_state::Redis) -> Self {
         let checkout = Funnel::new("checkout")
             .step("begun")
             .step("ended")
@@ -100,7 +100,7 @@ impl Replica {
         let telemetry = Telemetry::builder("orders")
             .own_events(["begun", "ended"])
             .funnel(checkout)
-            .shared_state(shared_state::Redis::at(wire.url()))
+            .shared_state(state)
             .build()
             .unwrap();
         let begun = async |user: axum::extract::Path<String>| {
@@ -171,42 +171,78 @@ fn until(what: &str, within: Duration, is_so: impl Fn() -> bool) -> Duration {
     began.elapsed()
 }
 
+/// Two replicas, each by a wire of its own.
 fn survives(fault: Fault) {
     let redis = Redis::start();
     let wires = [Wire::to(redis.address), Wire::to(redis.address)];
-    let replicas = wires.each_ref().map(Replica::new);
+    let replica = |wire: &Wire| Replica::new(shared_state::Redis::at(wire.url()));
+    let replicas = wires.each_ref().map(replica);
+    survive(fault, &redis, &wires, &replicas);
+}
+
+/// As [`survives`], of a cluster, whose one node has all slots and says that it is at the wire's end.
+fn survives_in_a_cluster(fault: Fault) {
+    let redis = Redis::start_with(|port| {
+        let file = env::temp_dir().join(format!("orderscope-nodes-{port}.conf"));
+        let _ = fs::remove_file(&file);
+        let enabled = ["--cluster-enabled", "yes", "--cluster-config-file"];
+        let enabled = enabled.map(str::to_owned).into_iter();
+        enabled
+            .chain([file.to_string_lossy().into_owned()])
+            .collect()
+    });
+    let wire = Wire::to(redis.address);
+    for (name, value) in [("ip", "127.0.0.1"), ("port", &wire.port().to_string())] {
+        let said = redis.say(&["CONFIG", "SET", &format!("cluster-announce-{name}"), value]);
+        assert!(said.starts_with("+OK"), "{said}");
+    }
+    redis.say(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    until("the cluster whole", PATIENCE, || {
+        redis.say(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    });
+    let replica = || Replica::new(shared_state::Redis::cluster([wire.url()]));
+    let replicas = [replica(), replica()];
+    survive(fault, &redis, &[wire], &replicas);
+}
+
+fn survive(fault: Fault, redis: &Redis, wires: &[Wire], replicas: &[Replica]) {
     let converted = || replicas.iter().map(Replica::converted).sum::<u64>();
     let refused = |reason| replicas.iter().map(|r| r.refused(reason)).sum::<u64>();
 
-    checkouts(&replicas, 0..USERS);
+    checkouts(replicas, 0..USERS);
     until(&format!("{fault:?}: converted"), PATIENCE, || {
         converted() == USERS
     });
 
-    fault.begin(&redis, &wires);
-    let connections = wires.each_ref().map(Wire::connections);
-    let slowest = checkouts(&replicas, USERS..2 * USERS);
+    fault.begin(redis, wires);
+    let connections: Vec<_> = wires.iter().map(Wire::connections).collect();
+    // Of replicas on one wire.
+    let on_one = replicas.len() / wires.len();
+    let slowest = checkouts(replicas, USERS..2 * USERS);
     assert!(
         slowest < Duration::from_millis(250),
         "F19: {fault:?}: a request took {slowest:?}"
     );
-    until(&format!("{fault:?}: degraded"), LENGTH, || {
-        replicas
-            .iter()
-            .any(|replica| replica.degraded(fault.reason()) == 1.0)
-    });
+    // The client of a cluster asks again by itself.
+    if on_one == 1 || fault != Fault::AnswersLost {
+        until(&format!("{fault:?}: degraded"), LENGTH, || {
+            replicas
+                .iter()
+                .any(|replica| replica.degraded(fault.reason()) == 1.0)
+        });
+    }
     thread::sleep(LENGTH);
     for (wire, before) in wires.iter().zip(connections) {
         let tried = wire.connections() - before;
         // Three, then one after each pause.
         assert!(
-            tried <= 12,
+            tried <= 12 * on_one,
             "F19: {fault:?}: {tried} connections in {LENGTH:?}"
         );
-        assert_eq!(
-            wire.most_unanswered(),
-            1,
-            "F19: {fault:?}: commands in flight"
+        let unanswered = wire.most_unanswered();
+        assert!(
+            unanswered <= on_one,
+            "F19: {fault:?}: {unanswered} commands in flight"
         );
         assert!(
             wire.most_flooded() < 24 << 20,
@@ -214,9 +250,9 @@ fn survives(fault: Fault) {
             wire.most_flooded()
         );
     }
-    fault.end(&redis, &wires);
+    fault.end(redis, wires);
 
-    checkouts(&replicas, 2 * USERS..3 * USERS);
+    checkouts(replicas, 2 * USERS..3 * USERS);
     let all = match fault {
         // What came meanwhile had no place, and was counted.
         Fault::WrongType => 2 * USERS,
@@ -241,7 +277,7 @@ fn survives(fault: Fault) {
         (0, 0),
         "F19: {fault:?}"
     );
-    for replica in &replicas {
+    for replica in replicas {
         assert_eq!(
             replica.degraded(fault.reason()),
             0.0,
@@ -261,4 +297,10 @@ fn a_shared_state_that_fails_costs_requests_nothing_and_is_counted_once_when_it_
         Fault::Flooded,
     ];
     at_once(all, survives);
+}
+
+#[test]
+fn a_cluster_that_fails_costs_requests_nothing_and_is_counted_once_when_it_is_back() {
+    let all = [Fault::Down, Fault::Stopped, Fault::Slow, Fault::AnswersLost];
+    at_once(all, survives_in_a_cluster);
 }

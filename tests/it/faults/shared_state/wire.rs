@@ -70,6 +70,10 @@ impl Wire {
         format!("redis://{}", self.address)
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     pub(super) fn make(&self, way: Way) {
         *self.shared.way.lock().unwrap() = way;
     }
