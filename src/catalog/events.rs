@@ -136,7 +136,9 @@ pub const FUNNEL_STEP_DURATION: Descriptor = Descriptor::histogram(
 .with_edges(HUMAN);
 
 /// Steps that no attempt could be made of: `reason` is `no_subject` (nobody is known to have made it),
-/// `late` (more than 10 s), `units_full` (1,000,000 have something under way), `queue_full`.
+/// `late` (later than the lateness), `units_full` (1,000,000 have something under way, or 256 MiB, or one of
+/// them has 32 KiB), `queue_full`, `unavailable` and `garbled` (the shared state keeps something else in its
+/// place).
 pub const FUNNEL_REFUSED: Descriptor = Descriptor::counter(
     "orderscope.funnel.steps.refused",
     Unit::things("{step}"),
@@ -186,7 +188,7 @@ pub const SESSION_EXITS: Descriptor = Descriptor::counter(
 .with_attributes(&[semconv::SESSION_STEP, semconv::SCOPE]);
 
 /// Activity that no session could be made of: `reason` is `late` (later than the lateness), `units_full`
-/// (1,000,000 sessions are open or remembered, or one has too much at once), `queue_full`, `unavailable`
+/// (1,000,000 sessions are open or remembered, or 512 MiB, or one has too much at once), `queue_full`, `unavailable`
 /// and `garbled` (the shared state keeps something else in its place).
 pub const SESSIONS_REFUSED: Descriptor = Descriptor::counter(
     "orderscope.sessions.refused",

@@ -106,8 +106,8 @@
 //!
 //! [`Sessions`] are declared with the [builder](crate::telemetry::Builder::sessions). Then whatever is
 //! tracked, and every request that the HTTP layer has seen the end of, is activity of the session that
-//! the application names, by [`context::identify`](crate::context::identify) or the event's own
-//! `session.id`; where it names none, of the user; of nobody where neither is known. A session begins
+//! the application names, by [`context::identify`](crate::context::identify), by a
+//! [cookie](Sessions::from_cookie) or a [header](Sessions::from_header), or by the event's own `session.id`; where it names none, of the user; of nobody where neither is known. A session begins
 //! with the first activity and ends
 //!
 //! | reason | when | as of |
@@ -125,7 +125,7 @@
 //! `session.id` is the application's, else made. What is done after the end under the same id, or by the
 //! same user, is a continuation: it has a made id, and `session.previous_id`. That is known for 24 hours
 //! after the end; then the application's id is free again. Sessions that are open or remembered
-//! are at most 1,000,000.
+//! are at most 1,000,000, of 512 MiB in all.
 //!
 //! | metric | what it counts |
 //! | --- | --- |
@@ -157,8 +157,8 @@
 //! within some three seconds, and no attempt, session or user is counted twice. Not so:
 //!
 //! - An event with an id that nobody answers for in ten seconds, or that finds 16,384 others held, is counted
-//!   unchecked. Tracked again by another replica later, it is counted there too.
-//! - A step whose answer is lost while other replicas go on may be counted and told as `late` as well.
+//!   unchecked, and in `orderscope.events.unchecked`. Its id is claimed when the Redis answers again; of one
+//!   that came to two replicas before that, both are counted.
 //! - A quarter of a second of what was told is lost with a process that is killed.
 //!
 //! # Times
