@@ -107,7 +107,8 @@
 //! [`Sessions`] are declared with the [builder](crate::telemetry::Builder::sessions). Then whatever is
 //! tracked, and every request that the HTTP layer has seen the end of, is activity of the session that
 //! the application names, by [`context::identify`](crate::context::identify), by a
-//! [cookie](Sessions::from_cookie) or a [header](Sessions::from_header), or by the event's own `session.id`; where it names none, of the user; of nobody where neither is known. A session begins
+//! [cookie](Sessions::from_cookie) or a [header](Sessions::from_header), or by the event's own
+//! `session.id`; where it names none, of the user; of nobody where neither is known. A session begins
 //! with the first activity and ends
 //!
 //! | reason | when | as of |

@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 fn space(most_bytes: usize) -> Space {
@@ -124,8 +124,8 @@ async fn a_clock_that_is_ahead_settles_nothing_that_has_not_happened() {
         space: &space,
         at: 0,
     };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = u64::try_from(now.unwrap().as_micros()).unwrap();
+    let clock = Clock::system();
+    let now = clock.anchor().unix_nanos(clock.now()) / 1_000;
     let an_hour = 3_600_000_000;
     let settled = ahead.due(shard, now + an_hour, now + an_hour).await;
     let settled = settled.unwrap().settled;
