@@ -185,7 +185,7 @@ impl SharedState for Replica {
                 b'1' => Taken::Late,
                 _ => Taken::Full,
             });
-            Ok(taken.collect())
+            of_each(taken.collect(), told.len())
         })
     }
 
@@ -235,7 +235,7 @@ impl SharedState for Replica {
             let said = self.link.ask(&Run::<String>::of(run)).await?;
             let (digits, open) = said.split_once(' ').ok_or(Unavailable::Refused)?;
             Ok(Done {
-                are_done: digits.bytes().map(|digit| digit == b'1').collect(),
+                are_done: of_each(is_each(digits), changes.changes.len())?,
                 open: at_least_none(open.as_bytes()).ok_or(Unavailable::Refused)?,
             })
         })
@@ -275,7 +275,7 @@ impl SharedState for Replica {
         }
         Box::pin(async move {
             let said = self.link.ask(&Run::<String>::of(run)).await?;
-            Ok(said.bytes().map(|digit| digit == b'1').collect())
+            of_each(is_each(&said), met.len())
         })
     }
 
@@ -309,6 +309,18 @@ impl SharedState for Replica {
             })
         })
     }
+}
+
+/// Where there is not one answer to each, no script of ours said it.
+fn of_each<A>(answers: Vec<A>, asked: usize) -> Result<Vec<A>, Unavailable> {
+    match answers.len() == asked {
+        true => Ok(answers),
+        false => Err(Unavailable::Refused),
+    }
+}
+
+fn is_each(digits: &str) -> Vec<bool> {
+    digits.bytes().map(|digit| digit == b'1').collect()
 }
 
 /// `None`: no script of ours said it.
