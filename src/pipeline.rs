@@ -24,7 +24,7 @@ pub(crate) use sessions::{Activity, Named, Sessions, Who};
 pub(crate) use sharing::Sharing;
 pub(crate) use tap::{ErrorTap, LoggedError, ResponseTap};
 pub(crate) use transactions::Transactions;
-pub(crate) use user_ids::UserIds;
+pub(crate) use user_ids::{LONGEST as LONGEST_ID, UserIds};
 pub(crate) use users::{Sighting, Users};
 
 use crate::{

@@ -210,6 +210,10 @@ pub(crate) struct Due {
     pub(crate) open: u64,
     /// Whether more is due.
     pub(crate) is_cut: bool,
+    /// Units that were given up, since nothing of ours could have put them there.
+    pub(crate) garbled: u64,
+    /// Microseconds for which there is no use in asking, since somebody else looks after the shard.
+    pub(crate) others_for: u64,
 }
 
 #[derive(Clone, Debug)]

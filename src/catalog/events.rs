@@ -49,7 +49,7 @@ pub const USERS_ACTIVE: Descriptor = Descriptor::gauge(
 )
 .with_attributes(&[semconv::PERIOD, semconv::SCOPE]);
 
-/// Sightings of users that could not be counted, each of one who is seen again at the next: `reason` is
+/// Sightings of users that could not be counted; whoever is seen again is told again. `reason` is
 /// `queue_full` (too many waited), `unavailable` (the shared state keeps something else in its place).
 pub const USERS_REFUSED: Descriptor = Descriptor::counter(
     "orderscope.users.refused",

@@ -135,6 +135,18 @@ impl Funnel {
         self.steps.iter().map(String::as_str)
     }
 
+    /// What each step is called: its event, from the second of one event on with its number, as
+    /// `dish_viewed#2`.
+    pub(crate) fn step_names(&self) -> impl Iterator<Item = String> {
+        self.steps.iter().enumerate().map(|(at, event)| {
+            let before = self.steps[..at].iter().filter(|earlier| *earlier == event);
+            match before.count() {
+                0 => event.clone(),
+                before => format!("{event}#{}", before + 1),
+            }
+        })
+    }
+
     pub(crate) fn exclusions(&self) -> impl Iterator<Item = &str> {
         self.exclusions.iter().map(String::as_str)
     }
@@ -194,6 +206,11 @@ impl Funnel {
         {
             return refused("exclusion", both, "an event that is none of its steps");
         }
+        let mut earlier = self.exclusions.iter().enumerate();
+        if let Some((_, twice)) = earlier.find(|(at, event)| self.exclusions[..*at].contains(event))
+        {
+            return refused("exclusion", twice, "another event: this one is named twice");
+        }
         if self.window.is_zero() || self.window > LONGEST_WINDOW {
             let given = format!("{:?}", self.window);
             return refused("window", &given, "more than 0, at most 90 days");
@@ -252,6 +269,13 @@ mod tests {
                 checkout().excluding("order_placed"),
                 "the exclusion of the funnel `checkout` is \"order_placed\", but must be an event that is \
                  none of its steps",
+            ),
+            (
+                checkout()
+                    .excluding("checkout_started")
+                    .excluding("checkout_started"),
+                "the exclusion of the funnel `checkout` is \"checkout_started\", but must be another event: \
+                 this one is named twice",
             ),
             (
                 checkout().within(Duration::ZERO),

@@ -107,7 +107,8 @@ impl Sessions {
     }
 
     /// As [`from_cookie`](Self::from_cookie), by a header, such as `x-session-id`, whose value is
-    /// `session.id` as it is, up to 128 bytes; one that is not visible ASCII names none.
+    /// `session.id` as it is, up to 128 bytes; one that is not visible ASCII names none. It leaves in records:
+    /// not for one by which a user is known to the service.
     pub fn from_header(mut self, name: impl Into<String>) -> Self {
         self.carrier = Some(Carrier::Header(name.into()));
         self

@@ -80,6 +80,10 @@ impl Transaction {
                 let accepted = "an event of the vocabulary, or one that `own_events` names";
                 return refused(what, unknown, accepted);
             }
+            let mut earlier = events.iter().enumerate();
+            if let Some((_, twice)) = earlier.find(|(at, event)| events[..*at].contains(event)) {
+                return refused(what, twice, "another event: this one is named twice");
+            }
         }
         match self
             .failed
@@ -107,6 +111,13 @@ mod tests {
         let payment = || Transaction::new("payment").succeeded_by("payment_succeeded");
         assert_eq!(refusal(&payment().failed_by("payment_failed")), "");
         for (transaction, said) in [
+            (
+                payment()
+                    .succeeded_by("payment_succeeded")
+                    .failed_by("payment_failed"),
+                "the success of the transaction `payment` is \"payment_succeeded\", but must be another \
+                 event: this one is named twice",
+            ),
             (
                 Transaction::new(""),
                 "the name of the transaction `` is \"\", but must be a name such as `payment`",

@@ -2,14 +2,11 @@
 
 use super::with_request_mut;
 use crate::{
-    pipeline::{Named, Who},
+    pipeline::{LONGEST_ID, Named, Who},
     records::{self, Fields},
     semconv,
 };
 use std::fmt;
-
-/// The longest id that is kept, in bytes.
-const LONGEST: usize = 128;
 
 /// The user and the session of a request; empty where unknown.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +121,6 @@ impl Identity {
 
 fn cut(id: &impl fmt::Display) -> String {
     let mut id = id.to_string();
-    id.truncate(records::cut(&id, LONGEST).len());
+    id.truncate(records::cut(&id, LONGEST_ID).len());
     id
 }

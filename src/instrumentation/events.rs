@@ -31,7 +31,7 @@
 //!
 //! | what happens | `orderscope.events{event}` | the record |
 //! | --- | --- | --- |
-//! | an event is tracked | + 1, at once | built, unless no destination takes logs |
+//! | an event is tracked | + 1, at once; with an id of its own where [several processes](#several-processes) share a state, once that is known to be new | built, unless no destination takes logs |
 //! | its id is given, and blank | – ; `orderscope.events.refused{reason="empty_id"}` + 1 | none |
 //! | an event of its name had its id within a day | – ; `orderscope.events.refused{reason="duplicate"}` + 1 | none |
 //! | [`Money::in_code`] does not know the currency | – ; `orderscope.events.refused{reason="unknown_currency"}` + 1 | none |
@@ -55,7 +55,9 @@
 //! | `orderscope.funnel.step.reached{funnel.step}` | steps that attempts came to |
 //! | `orderscope.funnel.attempts.closed{outcome, funnel.step}` | attempts that ended: how, and the last step that they came to |
 //! | `orderscope.funnel.duration`, `….step.duration` | seconds to the last step, and from step to step |
-//! | `orderscope.funnel.steps.refused{reason}` | steps that could not be counted: `no_subject`, `late`, `units_full`, `queue_full` |
+//! | `orderscope.funnel.steps.refused{reason}` | steps that could not be counted: `no_subject`, `late`, `units_full`, `queue_full`, `unavailable`, `garbled` |
+//!
+//! Where two steps are of one event, `funnel.step` of the second is such as `dish_viewed#2`.
 //!
 //! The abandonment rate is abandoned / (converted + abandoned + excluded): an attempt that is open is
 //! in neither term. [`Snapshot::funnels`](crate::snapshot::Snapshot::funnels) has all of it by name.
@@ -100,7 +102,7 @@
 //! In one process (`scope="process"`) they begin anew with it. A number that processes share
 //! (`scope="global"`) is told by each of them: take `max()`, never `sum()`. It is asked for every 10
 //! seconds, and is not there while the shared state does not answer; who is seen meanwhile waits, up to
-//! 65,536 of a day, and is counted then.
+//! 65,536 over all features and days, and is counted then.
 //!
 //! # Sessions
 //!
@@ -145,7 +147,8 @@
 //! one Redis, and what follows from an event is the same whichever replica it came to:
 //!
 //! - Funnels and sessions carry `scope="global"`. What became of an attempt is counted by one replica, so
-//!   `sum()` over them is the truth; so is the sum of `….open`. A single replica's numbers say nothing.
+//!   `sum()` over them is the truth; so is the sum of `….open`, which is not there while nobody answers. A
+//!   single replica's numbers say nothing.
 //! - Users carry `scope="global"` too, and are told by each replica: `max()`, never `sum()`.
 //! - An event with an id of the application's is counted by the replica that met it first, and refused as
 //!   `duplicate` by the others; until that is known, a quarter of a second as a rule, it waits.
@@ -158,8 +161,11 @@
 //! within some three seconds, and no attempt, session or user is counted twice. Not so:
 //!
 //! - An event with an id that nobody answers for in ten seconds, or that finds 16,384 others held, is counted
-//!   unchecked, and in `orderscope.events.unchecked`. Its id is claimed when the Redis answers again; of one
-//!   that came to two replicas before that, both are counted.
+//!   unchecked, and in `orderscope.events.unchecked`. Its id, one of 65,536 at most, is claimed when the Redis
+//!   answers again; of one that came to two replicas before that, both are counted.
+//! - What a Redis has answered and loses all the same, as at a failover, is counted again or not at all.
+//! - A Redis that takes 20 ms for an answer and more is too far away: what is told comes later than the
+//!   lateness, and is refused as `late`.
 //! - A quarter of a second of what was told is lost with a process that is killed.
 //!
 //! # Times
@@ -191,6 +197,7 @@ mod properties;
 mod settling;
 mod tracked;
 mod vocabulary;
+mod when;
 
 pub use crate::catalog::{
     active_users::ActiveUsers,
@@ -201,7 +208,7 @@ pub use crate::catalog::{
 };
 pub use money::{Currency, Money};
 pub use properties::{Properties, Property};
-pub(crate) use settling::{settle, settle_for_the_last_time};
+pub(crate) use settling::{settle, settle_for_the_last_time, settle_shared};
 #[doc(hidden)]
 pub use tracked::by_macro;
 pub use tracked::{Event, track_event};

@@ -1,10 +1,14 @@
 //! What funnels and sessions have in common: what was taken is told to the state, and once all of it is
 //! there, what is due is settled.
+//!
+//! ```text
+//! take() ─→ tell() ─→ state: all of it ─→ settle() ─→ turns
+//! ```
 
 use super::Sharing;
 use crate::{
-    metrics::{Counter, UpDownCounter},
-    shared_state::{Follower, Id, Machine, Space, Taken, Unavailable},
+    metrics::{Counter, Gauge},
+    shared_state::{Follower, Id, Machine, Taken, Unavailable},
 };
 use std::{fmt, sync::Arc};
 
@@ -25,16 +29,13 @@ const REFUSALS: [&str; 5] = ["late", "units_full", "queue_full", "unavailable", 
 /// How many units are open, and what could not be counted.
 #[derive(Debug)]
 pub(super) struct Units {
-    open: Arc<UpDownCounter>,
+    open: Arc<Gauge>,
     refused: [Arc<Counter>; REFUSALS.len()],
 }
 
 impl Units {
     /// `refused`: by reason.
-    pub(super) fn new(
-        open: Arc<UpDownCounter>,
-        refused: impl Fn(&'static str) -> Arc<Counter>,
-    ) -> Self {
+    pub(super) fn new(open: Arc<Gauge>, refused: impl Fn(&'static str) -> Arc<Counter>) -> Self {
         Self {
             open,
             refused: REFUSALS.map(refused),
@@ -54,17 +55,30 @@ impl Units {
         }
     }
 
+    /// `open`: nobody knows, if `None`.
+    fn are_open(&self, open: Option<u64>) {
+        match open {
+            Some(open) => self.open.set(open as f64),
+            None => self.open.withhold(),
+        }
+    }
+
     /// So many units were given up so far.
-    fn are_open(&self, open: u64, garbled: u64) {
+    fn are_garbled(&self, garbled: u64) {
         self.refused[Refusal::Garbled as usize].absolute(garbled);
-        let open = i64::try_from(open).unwrap_or(i64::MAX);
-        self.open.add(open - self.open.read());
     }
 }
 
-/// Units of one kind; what only who settles touches.
+/// Units of one kind, followed in one way or in several; what only who settles touches.
 pub(super) struct Following<M: Machine> {
+    followed: Vec<Followed<M>>,
+    /// Up to when all is told; `None`: something is not, or all of it is settled.
+    told: Option<u64>,
+}
+
+struct Followed<M: Machine> {
     follower: Follower<M>,
+    units: Arc<Units>,
     /// What was taken and not told yet.
     taken: Vec<(Id, M::Event)>,
 }
@@ -76,62 +90,127 @@ impl<M: Machine> fmt::Debug for Following<M> {
     }
 }
 
-/// Up to when everything that happened has been taken.
+/// Up to when everything that happened is applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Until {
-    Moment(u64),
-    /// Nobody tells anything any more, so nothing is waited for that may be late.
-    End(u64),
+    /// What has been told, but for what is on the way, or late.
+    NothingIsLate,
+    /// Now: nobody tells anything any more.
+    TheEnd,
 }
 
 impl<M: Machine> Following<M> {
-    pub(super) fn new(space: Space, rules: M::Rules, lateness: u64) -> Self {
-        Self {
-            follower: Follower::new(space, rules, lateness),
+    pub(super) fn new(ways: impl Iterator<Item = (Follower<M>, Arc<Units>)>) -> Self {
+        let followed = |(follower, units)| Followed {
+            follower,
+            units,
             taken: Vec::new(),
+        };
+        Self {
+            followed: ways.map(followed).collect(),
+            told: None,
         }
     }
 
     /// Whether there is something that could not be told yet, which comes first.
     pub(super) fn has_untold(&self) -> bool {
-        !self.taken.is_empty()
+        self.followed.iter().any(|it| !it.taken.is_empty())
     }
 
-    pub(super) fn take(&mut self, unit: Id, event: M::Event) {
-        self.taken.push((unit, event));
+    /// For the first way of following, the second …
+    pub(super) fn take(&mut self, way: usize, unit: Id, event: M::Event) {
+        if let Some(followed) = self.followed.get_mut(way) {
+            followed.taken.push((unit, event));
+        }
     }
 
-    pub(super) async fn tell(
-        &mut self,
-        sharing: &Sharing,
-        units: &Units,
-    ) -> Result<(), Unavailable> {
-        // However long they waited: nothing was applied since the last time.
-        let took = |taken| units.took(taken);
-        self.follower
-            .tell(sharing.state(), &mut self.taken, took)
-            .await
+    /// Tells what was taken, which is all that happened before `now`.
+    pub(super) async fn tell(&mut self, sharing: &Sharing, now: u64) -> Result<(), Unavailable> {
+        self.told = None;
+        let mut answer = Ok(());
+        for Followed {
+            follower,
+            units,
+            taken,
+        } in &mut self.followed
+        {
+            // However long they waited: nothing was applied since the last time.
+            let took = |taken| units.took(taken);
+            let telling = follower.tell(sharing.state(), taken, took).await;
+            answer = Sharing::worse(answer, telling);
+        }
+        match Sharing::is_whole(answer) {
+            true => self.told = Some(now),
+            // What was told is not whole, so nothing can be settled.
+            false => self.looks_after_none(),
+        }
+        answer
     }
 
-    /// For when what was told is not whole, so that nothing can be settled.
-    pub(super) fn looks_after_none(&mut self, units: &Units) {
-        self.follower.looks_after_none();
-        units.are_open(0, self.follower.garbled());
-    }
-
+    /// Applies what is due, once all is told.
     pub(super) async fn settle(
         &mut self,
         sharing: &Sharing,
-        units: &Units,
         until: Until,
-        tell: impl FnMut(M::Turn) + Send,
+        mut tell: impl FnMut(usize, M::Turn) + Send,
     ) -> Result<(), Unavailable> {
-        let now = match until {
-            Until::Moment(now) => now,
-            Until::End(now) => now.saturating_add(self.follower.lateness()),
+        let Some(told) = self.told.take() else {
+            return Ok(());
         };
-        let settled = self.follower.settle(sharing.state(), now, tell).await;
-        units.are_open(self.follower.open(), self.follower.garbled());
-        settled
+        let answer = match sharing.is_calm() {
+            true => self.settle_ways(sharing, told, until, &mut tell).await,
+            // Whoever has nothing to tell finds out all the same when it is over.
+            false => sharing.state().answer().await,
+        };
+        if !Sharing::is_whole(answer) {
+            self.looks_after_none();
+        }
+        answer
+    }
+
+    async fn settle_ways(
+        &mut self,
+        sharing: &Sharing,
+        told: u64,
+        until: Until,
+        tell: &mut (impl FnMut(usize, M::Turn) + Send),
+    ) -> Result<(), Unavailable> {
+        let is_enough = sharing.is_enough();
+        let mut answer = Ok(());
+        for (
+            way,
+            Followed {
+                follower, units, ..
+            },
+        ) in self.followed.iter_mut().enumerate()
+        {
+            let now = match until {
+                Until::NothingIsLate => told.saturating_sub(sharing.on_the_way()),
+                Until::TheEnd => told.saturating_add(follower.lateness()),
+            };
+            let tell = |turn| tell(way, turn);
+            let settling = follower.settle_some(sharing.state(), now, tell, &is_enough);
+            answer = Sharing::worse(answer, settling.await);
+            units.are_open(Some(follower.open()));
+            units.are_garbled(follower.garbled());
+        }
+        answer
+    }
+
+    /// For when nobody answers: somebody else may look after them by now.
+    fn looks_after_none(&mut self) {
+        for followed in &mut self.followed {
+            followed.follower.looks_after_none();
+            followed.units.are_open(None);
+        }
+    }
+
+    /// For the end of a process that nobody answers: what it could not tell is counted as such.
+    pub(super) fn give_up(&mut self) {
+        for Followed { units, taken, .. } in &mut self.followed {
+            taken
+                .drain(..)
+                .for_each(|_| units.refuse(Refusal::Unavailable));
+        }
     }
 }

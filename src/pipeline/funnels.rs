@@ -17,7 +17,7 @@ use crate::{
     clock::{Anchor, Clock},
     fork::Lock,
     metrics::Registry,
-    shared_state::{Attempts, Happening, Id, Rules, Space, Unavailable, What},
+    shared_state::{Attempts, Follower, Happening, Id, Rules, Space, Unavailable, What},
 };
 use counts::{Counts, Families};
 use rustc_hash::FxHashMap;
@@ -52,12 +52,10 @@ pub(crate) struct Funnels {
 /// What only who settles touches.
 #[derive(Debug)]
 struct Counting {
-    /// Of each funnel.
-    followed: Vec<Following<Attempts>>,
+    /// One way for each funnel.
+    following: Following<Attempts>,
     /// Changes places with what waits, so that neither is made anew.
     swapped: Vec<Told>,
-    /// Up to when all is told; `None`: something is not, or all of it is settled.
-    told: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -111,7 +109,7 @@ impl Funnels {
             }
         }
         let boxed = |(event, places): (_, Vec<_>)| (event, places.into_boxed_slice());
-        let funnels = match declared {
+        let funnels: Box<[_]> = match declared {
             // Then none of their instruments is there.
             [] => Box::default(),
             _ => {
@@ -123,15 +121,17 @@ impl Funnels {
                 declared.iter().map(followed).collect()
             }
         };
+        let way = |(declared, funnel): (_, &Followed)| {
+            (follower(declared), Arc::clone(&funnel.counts.units))
+        };
         Self {
             by_event: by_event.into_iter().map(boxed).collect(),
-            funnels,
             waiting: Lock::default(),
             counting: Mutex::new(Counting {
-                followed: declared.iter().map(following).collect(),
+                following: Following::new(declared.iter().zip(&funnels).map(way)),
                 swapped: Vec::new(),
-                told: None,
             }),
+            funnels,
             sharing,
             began: clock.anchor(),
             clock,
@@ -166,60 +166,35 @@ impl Funnels {
         // between a look at the clock and the hand-off.
         let now = self.micros(self.clock.now());
         let mut counting = self.counting.lock().await;
-        let Counting {
-            followed,
-            swapped,
-            told,
-        } = &mut *counting;
         // What could not be told yet comes first, and what waits is bounded.
-        if !followed.iter().any(Following::has_untold) {
-            if let Some(mut waiting) = self.waiting.hold() {
-                mem::swap(&mut *waiting, swapped);
-            }
-            for told in swapped.drain(..) {
-                if let Some(followed) = followed.get_mut(told.funnel) {
-                    followed.take(told.unit, told.happening);
-                }
-            }
+        if !counting.following.has_untold() {
+            self.take(&mut counting);
         }
-        let mut answer = Ok(());
-        for (followed, funnel) in followed.iter_mut().zip(&self.funnels) {
-            let units = &funnel.counts.units;
-            answer = Sharing::worse(answer, followed.tell(&self.sharing, units).await);
+        counting.following.tell(&self.sharing, now).await
+    }
+
+    fn take(&self, Counting { following, swapped }: &mut Counting) {
+        if let Some(mut waiting) = self.waiting.hold() {
+            mem::swap(&mut *waiting, swapped);
         }
-        *told = Sharing::is_whole(answer).then_some(now);
-        if told.is_none() {
-            for (followed, funnel) in followed.iter_mut().zip(&self.funnels) {
-                followed.looks_after_none(&funnel.counts.units);
-            }
+        for told in swapped.drain(..) {
+            following.take(told.funnel, told.unit, told.happening);
         }
-        answer
     }
 
     /// Counts what was told, and what has come to its end a moment ago.
     pub(crate) async fn settle(&self) -> Result<(), Unavailable> {
-        let on_the_way = self.sharing.on_the_way();
-        self.settle_until(|told| Until::Moment(told.saturating_sub(on_the_way)))
-            .await
+        self.settle_until(Until::NothingIsLate).await
     }
 
-    async fn settle_until(&self, until: impl Fn(u64) -> Until) -> Result<(), Unavailable> {
+    async fn settle_until(&self, until: Until) -> Result<(), Unavailable> {
         let mut counting = self.counting.lock().await;
-        let Some(told) = counting.told.take() else {
-            return Ok(());
+        let tell = |funnel, turn| {
+            if let Some(Followed { counts, .. }) = self.funnels.get(funnel) {
+                counts.tell(turn);
+            }
         };
-        if !self.sharing.is_calm() {
-            // Whoever has nothing to tell finds out all the same when it is over.
-            return self.sharing.state().answer().await;
-        }
-        let mut answer = Ok(());
-        for (followed, funnel) in counting.followed.iter_mut().zip(&self.funnels) {
-            let Counts { units, .. } = &funnel.counts;
-            let tell = |turn| funnel.counts.tell(turn);
-            let settling = followed.settle(&self.sharing, units, until(told), tell);
-            answer = Sharing::worse(answer, settling.await);
-        }
-        answer
+        counting.following.settle(&self.sharing, until, tell).await
     }
 
     /// As [`tell`](Self::tell) and [`settle`](Self::settle), where every answer is there at once.
@@ -230,13 +205,17 @@ impl Funnels {
         });
     }
 
-    /// As `settle_at_once`, until now: for the end.
+    /// For the end: counts all where every answer is there at once, and else that there was none to
+    /// what waits still.
     pub(crate) fn settle_all(&self) {
         if self.sharing.state().answers_at_once() {
             self.sharing.at_once(async {
                 self.tell().await?;
-                self.settle_until(Until::End).await
+                self.settle_until(Until::TheEnd).await
             });
+        } else if let Ok(mut counting) = self.counting.try_lock() {
+            self.take(&mut counting);
+            counting.following.give_up();
         }
     }
 
@@ -279,7 +258,7 @@ impl Step<'_> {
     }
 }
 
-fn following(declared: &Funnel) -> Following<Attempts> {
+fn follower(declared: &Funnel) -> Follower<Attempts> {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (window, lateness) = (
         micros(declared.window()),
@@ -298,7 +277,7 @@ fn following(declared: &Funnel) -> Following<Attempts> {
         window,
         reentry: declared.reentry_mode(),
     };
-    Following::new(space, rules, lateness)
+    Follower::new(space, rules, lateness)
 }
 
 #[cfg(test)]

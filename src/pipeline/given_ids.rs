@@ -17,12 +17,18 @@ use crate::{
 };
 use std::{
     mem,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
+use tokio::sync::Mutex;
 
 /// Events that are held for an answer; further ones are not held.
 const MOST_HELD: usize = 16_384;
+/// Bytes of them.
+const MOST_HELD_BYTES: usize = 32 * 1_024 * 1_024;
 /// Ids that are to be claimed: 2 MiB. Further ones are not.
 const MOST_UNCLAIMED: usize = 65_536;
 /// How long an event is held that nobody answers for.
@@ -32,8 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct GivenIds {
     seen: Lock<Seen>,
     held: Lock<Vec<Held>>,
+    /// Of those that are held or asked for.
+    held_count: AtomicUsize,
+    held_bytes: AtomicUsize,
     /// Of events that were let go without an answer.
-    unclaimed: Lock<Vec<(Meeting, ())>>,
+    unclaimed: Lock<Vec<Meeting>>,
+    /// One asks at a time.
+    asking: Mutex<()>,
     unchecked: Option<Arc<Counter>>,
     sharing: Arc<Sharing>,
     clock: Clock,
@@ -49,17 +60,34 @@ pub(crate) struct Held {
     /// `None`: it goes nowhere, and is counted only.
     pub(crate) record: Option<Record>,
     pub(crate) fields: Vec<u8>,
-    /// Tells it from others of the same id, where it is asked for twice.
-    pub(crate) token: u64,
+    pub(crate) meeting: Meeting,
     /// Since when it is held, which is not when it happened.
     pub(crate) since: Instant,
 }
 
 impl Held {
-    fn meeting(&self) -> Meeting {
+    pub(crate) fn meeting(name: &str, id: &str) -> Meeting {
         Meeting {
-            id: subject::of_event_named(self.name, &self.id),
-            token: self.token,
+            id: subject::of_event_named(name, id),
+            token: fastrand::u64(..),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.fields.len() + self.id.len()
+    }
+}
+
+/// Events that are asked for. Those without an answer are held again, whatever becomes of who asks.
+struct Asked<'a> {
+    ids: &'a GivenIds,
+    events: Vec<Held>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(mut held) = self.ids.held.hold() {
+            held.splice(..0, self.events.drain(..));
         }
     }
 }
@@ -70,7 +98,10 @@ impl GivenIds {
         Self {
             seen: Lock::default(),
             held: Lock::default(),
+            held_count: AtomicUsize::new(0),
+            held_bytes: AtomicUsize::new(0),
             unclaimed: Lock::default(),
+            asking: Mutex::default(),
             unchecked: are_shared.then(|| registry.counter(&EVENTS_UNCHECKED).kept(&[])),
             sharing,
             began: clock.anchor(),
@@ -94,24 +125,30 @@ impl GivenIds {
 
     /// Gives an event back that finds no room, to be let go.
     pub(crate) fn hold(&self, event: Held) -> Option<Held> {
-        match self.held.hold() {
-            Some(mut held) if held.len() < MOST_HELD => {
-                held.push(event);
-                return None;
-            }
-            _ => {}
+        let (count, bytes) = (&self.held_count, &self.held_bytes);
+        let has_room = count.fetch_add(1, Ordering::Relaxed) < MOST_HELD
+            && bytes.fetch_add(event.bytes(), Ordering::Relaxed) < MOST_HELD_BYTES;
+        if has_room && let Some(mut held) = self.held.hold() {
+            held.push(event);
+            return None;
         }
         self.leave_unchecked(&event);
         Some(event)
     }
 
+    fn leave(&self, event: &Held) {
+        self.held_count.fetch_sub(1, Ordering::Relaxed);
+        self.held_bytes.fetch_sub(event.bytes(), Ordering::Relaxed);
+    }
+
     fn leave_unchecked(&self, event: &Held) {
+        self.leave(event);
         if let Some(unchecked) = &self.unchecked {
             unchecked.add(1);
         }
         let unclaimed = self.unclaimed.hold();
         if let Some(mut unclaimed) = unclaimed.filter(|ids| ids.len() < MOST_UNCLAIMED) {
-            unclaimed.push((event.meeting(), ()));
+            unclaimed.push(event.meeting);
         }
     }
 
@@ -121,67 +158,73 @@ impl GivenIds {
         mut let_go: impl FnMut(Held),
         mut refuse: impl FnMut(),
     ) -> Result<(), Unavailable> {
-        let mut held: Vec<_> = self
-            .take()
-            .into_iter()
-            .map(|event| (event.meeting(), event))
-            .collect();
+        let _one = self.asking.lock().await;
+        let mut asked = Asked {
+            ids: self,
+            events: self.take(),
+        };
         let mut answer = self.claim().await;
         if answer.is_ok() {
-            let each = |is_first, event| match is_first {
-                true => let_go(event),
-                false => refuse(),
-            };
-            answer = self.ask(&mut held, each).await;
+            answer = self.ask(&mut asked.events, &mut let_go, &mut refuse).await;
         }
         let now = self.clock.now();
         let is_held = |event: &Held| now.saturating_duration_since(event.since) < PATIENCE;
-        let (still, gone): (Vec<_>, Vec<_>) =
-            held.into_iter().map(|(_, event)| event).partition(is_held);
-        for event in gone {
+        for event in asked.events.extract_if(.., |event| !is_held(event)) {
             self.leave_unchecked(&event);
             let_go(event);
-        }
-        if let Some(mut waiting) = self.held.hold() {
-            waiting.splice(..0, still);
-        }
-        answer
-    }
-
-    /// That somebody met them before is past help: they were counted.
-    async fn claim(&self) -> Result<(), Unavailable> {
-        let unclaimed = self.unclaimed.hold();
-        let mut unclaimed = unclaimed
-            .map(|mut ids| mem::take(&mut *ids))
-            .unwrap_or_default();
-        let answer = self.ask(&mut unclaimed, |_, ()| {}).await;
-        if let Some(mut waiting) = self.unclaimed.hold() {
-            waiting.splice(..0, unclaimed);
         }
         answer
     }
 
     /// Asks for many at once, shard by shard. What is not answered stays.
-    async fn ask<T>(
+    async fn ask(
         &self,
-        waiting: &mut Vec<(Meeting, T)>,
-        mut each: impl FnMut(bool, T),
+        events: &mut Vec<Held>,
+        let_go: &mut impl FnMut(Held),
+        refuse: &mut impl FnMut(),
     ) -> Result<(), Unavailable> {
-        let state = self.sharing.state();
-        let shard = |met: &Meeting| met.id.shard(state.shards());
-        waiting.sort_by_key(|(met, _)| shard(met));
-        while let Some((first, _)) = waiting.first() {
-            let at = shard(first);
-            let of_one = waiting.partition_point(|(met, _)| shard(met) <= at);
-            let met = waiting.iter().take(of_one.min(MOST_MET));
-            let met: Vec<_> = met.map(|(met, _)| *met).collect();
-            let are_first = state.are_first(at, &met).await?;
-            let answered = waiting.drain(..met.len());
-            for ((_, event), is_first) in answered.zip(are_first) {
-                each(is_first, event);
+        events.sort_by_key(|event| self.shard(event.meeting));
+        while !events.is_empty() {
+            let met = events.iter().take(MOST_MET).map(|event| event.meeting);
+            let are_first = self.are_first(met.collect()).await?;
+            for (event, is_first) in events.drain(..are_first.len()).zip(are_first) {
+                self.leave(&event);
+                match is_first {
+                    true => let_go(event),
+                    false => refuse(),
+                }
             }
         }
         Ok(())
+    }
+
+    /// That somebody met them before is past help: they were counted.
+    async fn claim(&self) -> Result<(), Unavailable> {
+        loop {
+            let next: Vec<_> = match self.unclaimed.hold() {
+                Some(mut unclaimed) if !unclaimed.is_empty() => {
+                    unclaimed.sort_by_key(|met| self.shard(*met));
+                    unclaimed.iter().take(MOST_MET).copied().collect()
+                }
+                _ => return Ok(()),
+            };
+            let answered = self.are_first(next).await?.len();
+            // Only who asks takes any away, and others come behind them.
+            if let Some(mut unclaimed) = self.unclaimed.hold() {
+                unclaimed.drain(..answered);
+            }
+        }
+    }
+
+    /// Of as many as are in one shard with the first.
+    async fn are_first(&self, mut met: Vec<Meeting>) -> Result<Vec<bool>, Unavailable> {
+        let at = met.first().map_or(0, |first| self.shard(*first));
+        met.truncate(met.partition_point(|met| self.shard(*met) <= at));
+        self.sharing.state().are_first(at, &met).await
+    }
+
+    fn shard(&self, met: Meeting) -> u16 {
+        met.id.shard(self.sharing.state().shards())
     }
 
     /// For the end: whoever is held is let go.

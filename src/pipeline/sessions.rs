@@ -20,7 +20,7 @@ use crate::{
     metrics::Registry,
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
-    shared_state::{Id, Limits, Space, Unavailable, Visited, Visits},
+    shared_state::{Follower, Id, Limits, Space, Unavailable, Visited, Visits},
 };
 use compact_str::CompactString;
 use counts::Counts;
@@ -65,11 +65,9 @@ struct Followed {
 /// What only who settles touches.
 #[derive(Debug)]
 struct Counting {
-    followed: Following<Visits>,
+    following: Following<Visits>,
     /// Changes places with what waits, so that neither is made anew.
     swapped: Waiting,
-    /// Up to when all is told; `None`: something is not, or all of it is settled.
-    told: Option<u64>,
 }
 
 /// An event that is activity of a user.
@@ -85,15 +83,16 @@ impl Sessions {
     ) -> Self {
         let followed = |declared: &Declared| {
             let others = declared.others_events().iter();
+            let counts = Counts::new(registry, sharing.state().scope());
+            let way = (follower(declared), Arc::clone(&counts.units));
             Box::new(Followed {
                 others: others.map(|event| event.as_str().into()).collect(),
                 carrier: declared.carrier().cloned(),
-                counts: Counts::new(registry, sharing.state().scope()),
+                counts,
                 waiting: Lock::default(),
                 counting: Mutex::new(Counting {
-                    followed: following(declared),
+                    following: Following::new([way].into_iter()),
                     swapped: Waiting::default(),
-                    told: None,
                 }),
                 began: clock.anchor(),
                 clock,
@@ -138,23 +137,26 @@ impl Sessions {
 
     /// Counts what was told, and what has come to its end a moment ago.
     pub(crate) async fn settle(&self, pipeline: &Pipeline) -> Result<(), Unavailable> {
-        let Some(followed) = &self.0 else {
-            return Ok(());
-        };
-        let on_the_way = followed.sharing.on_the_way();
-        let until = |told: u64| Until::Moment(told.saturating_sub(on_the_way));
-        followed.settle_until(pipeline, until).await
+        match &self.0 {
+            Some(followed) => followed.settle_until(pipeline, Until::NothingIsLate).await,
+            None => Ok(()),
+        }
     }
 
-    /// As both, until now: for the end, when nobody does anything any more.
+    /// For the end: counts all where every answer is there at once, and else that there was none to
+    /// what waits still.
     pub(crate) fn settle_all(&self, pipeline: &Pipeline) {
-        if let Some(followed) = &self.0
-            && followed.sharing.state().answers_at_once()
-        {
+        let Some(followed) = &self.0 else {
+            return;
+        };
+        if followed.sharing.state().answers_at_once() {
             followed.sharing.at_once(async {
                 followed.tell_all().await?;
-                followed.settle_until(pipeline, Until::End).await
+                followed.settle_until(pipeline, Until::TheEnd).await
             });
+        } else if let Ok(mut counting) = followed.counting.try_lock() {
+            followed.take(&mut counting);
+            counting.following.give_up();
         }
     }
 
@@ -195,44 +197,26 @@ impl Followed {
         // As for funnels: read before what waits is taken.
         let now = self.micros(self.clock.now());
         let mut counting = self.counting.lock().await;
-        let Counting {
-            followed,
-            swapped,
-            told,
-        } = &mut *counting;
-        if !followed.has_untold() {
-            if let Some(mut waiting) = self.waiting.hold() {
-                mem::swap(&mut *waiting, swapped);
-            }
-            swapped.take(|unit, deed| followed.take(unit, deed));
+        if !counting.following.has_untold() {
+            self.take(&mut counting);
         }
-        let answer = followed.tell(&self.sharing, &self.counts.units).await;
-        *told = Sharing::is_whole(answer).then_some(now);
-        if told.is_none() {
-            followed.looks_after_none(&self.counts.units);
-        }
-        answer
+        counting.following.tell(&self.sharing, now).await
     }
 
-    async fn settle_until(
-        &self,
-        pipeline: &Pipeline,
-        until: impl FnOnce(u64) -> Until,
-    ) -> Result<(), Unavailable> {
-        let mut counting = self.counting.lock().await;
-        let Some(told) = counting.told.take() else {
-            return Ok(());
-        };
-        if !self.sharing.is_calm() {
-            return self.sharing.state().answer().await;
+    fn take(&self, Counting { following, swapped }: &mut Counting) {
+        if let Some(mut waiting) = self.waiting.hold() {
+            mem::swap(&mut *waiting, swapped);
         }
-        let tell = |turn: Visited| {
+        swapped.take(|unit, deed| following.take(0, unit, deed));
+    }
+
+    async fn settle_until(&self, pipeline: &Pipeline, until: Until) -> Result<(), Unavailable> {
+        let mut counting = self.counting.lock().await;
+        let tell = |_, turn: Visited| {
             self.counts.tell(&turn);
             self.record(pipeline, &turn);
         };
-        let (units, until) = (&self.counts.units, until(told));
-        let followed = &mut counting.followed;
-        followed.settle(&self.sharing, units, until, tell).await
+        counting.following.settle(&self.sharing, until, tell).await
     }
 
     /// As a log record with a name, where a destination takes logs.
@@ -278,7 +262,7 @@ fn describe(turn: &Visited, fields: &mut Fields) {
     }
 }
 
-fn following(declared: &Declared) -> Following<Visits> {
+fn follower(declared: &Declared) -> Follower<Visits> {
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let limits = Limits {
         idle: micros(declared.idle()),
@@ -294,5 +278,5 @@ fn following(declared: &Declared) -> Following<Visits> {
         most_bytes: MOST_BYTES,
         keep: longest_rest.saturating_add(lateness).saturating_add(KEPT),
     };
-    Following::new(space, limits, lateness)
+    Follower::new(space, limits, lateness)
 }

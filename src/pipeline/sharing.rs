@@ -15,10 +15,12 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::task;
+use tokio::{sync::watch, task};
 
 /// How long after an outage nothing is settled, so that what waited in other replicas comes first.
 const CALM: Duration = Duration::from_secs(2);
+/// How long one kind of units is settled before others have their turn.
+const LONGEST_PASS: Duration = Duration::from_secs(1);
 /// Microseconds that something may take from a look at the clock to the hand-off, on a busy machine.
 const ON_THE_WAY: u64 = 100_000;
 /// As [`ON_THE_WAY`], where what is of one unit comes through several processes: each hands over what
@@ -42,6 +44,7 @@ pub(crate) struct Sharing {
     degraded: Vec<Arc<Gauge>>,
     clock: Clock,
     last_outage: Lock<Option<Instant>>,
+    ending: watch::Sender<bool>,
     process: Process,
 }
 
@@ -60,6 +63,7 @@ impl Sharing {
             degraded,
             clock,
             last_outage: Lock::default(),
+            ending: watch::Sender::new(false),
             process: Process::current(),
         }
     }
@@ -101,6 +105,24 @@ impl Sharing {
             Err(Unavailable::WrongType) => other.and(one),
             Err(_) => one,
         }
+    }
+
+    /// Whether a pass has taken so long by then that the rest has to wait for the next.
+    pub(super) fn is_enough(&self) -> impl Fn() -> bool + Send + Sync {
+        let (clock, began) = (self.clock.clone(), self.clock.now());
+        move || clock.now().saturating_duration_since(began) >= LONGEST_PASS
+    }
+
+    /// Tells those who look at the state over and over that they are to stop.
+    pub(crate) fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Comes when it [ends](Self::end).
+    pub(crate) async fn ended(&self) {
+        let mut ending = self.ending.subscribe();
+        // Never an error: it is kept here.
+        let _ = ending.wait_for(|is_ending| *is_ending).await;
     }
 
     /// Whether all was told: what makes no sense will not be told the next time either.

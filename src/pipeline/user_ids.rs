@@ -1,6 +1,10 @@
 //! How ids of users leave the process.
 
+use crate::records;
 use ring::hmac::{HMAC_SHA256, Key, sign};
+
+/// The longest id that is kept, in bytes.
+pub(crate) const LONGEST: usize = 128;
 
 /// As they are, or as hashes that only who has the key can tie to a user.
 #[derive(Clone, Debug)]
@@ -15,8 +19,13 @@ impl UserIds {
         Self::Hashed(Key::new(HMAC_SHA256, key))
     }
 
-    /// The id as it is told to others.
-    pub(crate) fn tell(&self, id: String) -> String {
+    pub(crate) fn are_hashed(&self) -> bool {
+        matches!(self, Self::Hashed(_))
+    }
+
+    /// The id as it is told to others, of which no more than 128 bytes matter.
+    pub(crate) fn tell(&self, mut id: String) -> String {
+        id.truncate(records::cut(&id, LONGEST).len());
         match self {
             Self::Raw => id,
             // Nobody is nobody still.

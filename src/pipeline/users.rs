@@ -327,6 +327,8 @@ impl Users {
                     // It will be no other the next time, and the other sketches are none the worse.
                     Err(wrong @ Unavailable::WrongType) => {
                         self.refuse(1, users.len());
+                        // As above.
+                        self.recent.forget();
                         answer = Err(wrong);
                     }
                     // Told again as a whole: a sketch has each once.

@@ -37,6 +37,10 @@ pub(crate) struct Follower<M: Machine> {
     lateness: u64,
     /// Of each shard that this one looks after.
     open: Vec<u64>,
+    /// Until when others look after each shard, as far as is known.
+    others: Vec<u64>,
+    /// The shard to go on with.
+    next: u16,
     token: u64,
     /// Of what is being told.
     telling: u64,
@@ -61,6 +65,8 @@ impl<M: Machine> Follower<M> {
             rules,
             lateness,
             open: Vec::new(),
+            others: Vec::new(),
+            next: 0,
             token: 0,
             telling: 0,
             unanswered: None,
@@ -147,22 +153,41 @@ impl<M: Machine> Follower<M> {
     }
 
     /// Applies what is older than the lateness by now, and ends what can go on no more.
+    #[cfg(test)]
     pub(crate) async fn settle(
         &mut self,
         state: &dyn SharedState,
         now: u64,
-        mut tell: impl FnMut(M::Turn) + Send,
+        tell: impl FnMut(M::Turn) + Send,
     ) -> Result<(), Unavailable> {
-        self.open.resize(state.shards().into(), 0);
+        self.settle_some(state, now, tell, &|| false).await
+    }
+
+    /// As `settle`, until it is enough: then the next time it goes on where it stopped.
+    pub(crate) async fn settle_some(
+        &mut self,
+        state: &dyn SharedState,
+        now: u64,
+        mut tell: impl FnMut(M::Turn) + Send,
+        is_enough: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), Unavailable> {
+        let shards = state.shards();
+        self.open.resize(shards.into(), 0);
+        self.others.resize(shards.into(), 0);
         if mutation::is_on(Mutation::UnansweredForgotten) {
             self.unanswered = None;
         }
         self.commit(state, &mut tell).await?;
         let mut answer = Ok(());
-        for shard in 0..state.shards() {
+        for _ in 0..shards {
+            let shard = self.next;
+            self.next = (shard + 1) % shards.max(1);
             match self.settle_shard(state, shard, now, &mut tell).await {
                 Err(wrong @ Unavailable::WrongType) => answer = Err(wrong),
                 settled => settled?,
+            }
+            if is_enough() {
+                break;
             }
         }
         answer
@@ -176,11 +201,19 @@ impl<M: Machine> Follower<M> {
         tell: &mut (impl FnMut(M::Turn) + Send),
     ) -> Result<(), Unavailable> {
         let settled = now.saturating_sub(self.lateness);
+        let at = usize::from(shard);
+        if self.others.get(at).is_some_and(|until| now < *until) {
+            return Ok(());
+        }
         loop {
             let due = state.due(self.shard(shard), settled, now).await?;
-            if let Some(open) = self.open.get_mut(usize::from(shard)) {
+            if let Some(open) = self.open.get_mut(at) {
                 *open = due.open;
             }
+            if let Some(until) = self.others.get_mut(at) {
+                *until = now.saturating_add(due.others_for);
+            }
+            self.garbled += due.garbled;
             self.advance(shard, due.settled, due.units);
             self.commit(state, tell).await?;
             if !due.is_cut {

@@ -122,6 +122,7 @@ impl Units {
             units: found.collect(),
             open: self.open,
             is_cut: due.next().is_some(),
+            ..Due::default()
         }
     }
 

@@ -131,6 +131,9 @@ impl Redis {
         let is_secure = |address: &String| address.starts_with(SECURE);
         let infos = self.addresses.iter().map(|address| info(address));
         let mut infos = infos.collect::<Result<Vec<_>, _>>()?;
+        if self.certificate.is_some() && !self.addresses.iter().any(is_secure) {
+            return Err(refused("`rediss://…` where a certificate is given"));
+        }
         let server = if self.is_cluster {
             if infos.is_empty() || self.addresses.iter().any(is_secure) {
                 return Err(refused(

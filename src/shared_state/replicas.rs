@@ -18,6 +18,7 @@ use std::{
 pub(crate) struct Replicas {
     memory: Memory,
     away: AtomicBool,
+    silent: AtomicBool,
     met: Mutex<HashMap<String, Met>>,
     /// By which meeting each was met first.
     ids: Mutex<HashMap<Id, u64>>,
@@ -26,6 +27,11 @@ pub(crate) struct Replicas {
 impl Replicas {
     pub(crate) fn are_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
+    }
+
+    /// Whether it takes questions and says nothing.
+    pub(crate) fn are_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
     }
 
     fn unless_away<'a, T: Send + 'a>(&self, answer: Answer<'a, T>) -> Answer<'a, T> {
@@ -75,6 +81,9 @@ impl SharedState for Replicas {
     fn are_first<'a>(&'a self, _: u16, met: &'a [Meeting]) -> Answer<'a, Vec<bool>> {
         if self.away.load(Ordering::Relaxed) {
             return Box::pin(ready(Err(Unavailable::Unreachable)));
+        }
+        if self.silent.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
         }
         let mut owners = self.ids.lock().unwrap();
         let is_first = |met: &Meeting| *owners.entry(met.id).or_insert(met.token) == met.token;

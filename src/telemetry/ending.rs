@@ -43,7 +43,9 @@ impl Telemetry {
             return is_in_time;
         }
         let (delivery, (_, lines)) = (Arc::clone(&inner.delivery), inner.lines.clone());
+        let pipeline = inner.pipeline;
         let all = async move {
+            events::settle_shared(pipeline).await;
             let (delivered, ()) = tokio::join!(delivery.flush(Duration::MAX), lines.flush());
             delivered
         };

@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -20,17 +20,35 @@ impl Redis {
         Self::start_with(|_| Vec::new())
     }
 
+    /// A node that is to be of a cluster, and talks to the others at a port 10,000 further.
+    pub(crate) fn start_node() -> Self {
+        const FURTHER: u16 = 10_000;
+        let free = |port| TcpListener::bind(("127.0.0.1", port));
+        let port = std::iter::repeat_with(|| fastrand::u16(10_000..30_000))
+            .find(|port| free(*port).is_ok() && free(*port + FURTHER).is_ok());
+        let port = port.unwrap_or_default();
+        let file = env::temp_dir().join(format!("orderscope-nodes-{port}.conf"));
+        let _ = fs::remove_file(&file);
+        let file = file.to_string_lossy().into_owned();
+        let enabled = ["--cluster-enabled", "yes", "--cluster-config-file", &file];
+        Self::start_at(([127, 0, 0, 1], port).into(), &enabled.map(str::to_owned))
+    }
+
     /// With what else it is told, by its port.
     pub(crate) fn start_with(arguments: impl FnOnce(u16) -> Vec<String>) -> Self {
         // Free a moment ago, and not given out again soon.
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
+        Self::start_at(address, &arguments(address.port()))
+    }
+
+    fn start_at(address: SocketAddr, arguments: &[String]) -> Self {
         let program = program();
         let started = Command::new(&program)
             .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
             .args(["--port", &address.port().to_string()])
-            .args(arguments(address.port()))
+            .args(arguments)
             .current_dir(env::temp_dir())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

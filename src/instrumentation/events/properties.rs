@@ -1,7 +1,7 @@
 //! What an event says beside its name.
 
 use super::money::Money;
-use crate::{records::Fields, semconv};
+use crate::{pipeline::UserIds, records::Fields, semconv};
 use compact_str::format_compact;
 use std::{borrow::Cow, fmt, rc::Rc, sync::Arc};
 
@@ -12,6 +12,7 @@ use std::{borrow::Cow, fmt, rc::Rc, sync::Arc};
 #[derive(Debug)]
 pub struct Properties<'a> {
     fields: &'a mut Fields,
+    user_ids: &'a UserIds,
     /// Whether the event itself says something that the request may say as well.
     names_context: bool,
 }
@@ -40,27 +41,37 @@ pub trait Property {
 }
 
 impl<'a> Properties<'a> {
-    pub(super) fn new(fields: &'a mut Fields) -> Self {
+    pub(super) fn new(fields: &'a mut Fields, user_ids: &'a UserIds) -> Self {
         Self {
             fields,
+            user_ids,
             names_context: false,
         }
     }
 
     /// A text. It is masked where its name says that it is a secret, or where it looks like one.
     pub fn text(&mut self, name: &str, value: &str) {
+        if self.is_hashed(name) {
+            return self.hashed(name, &value);
+        }
         let name = self.named(name);
         self.fields.text(name, value);
     }
 
     /// As [`text`](Self::text), of what has to be formatted.
     pub fn display(&mut self, name: &str, value: impl fmt::Display) {
+        if self.is_hashed(name) {
+            return self.hashed(name, &value);
+        }
         let name = self.named(name);
         self.fields.display(name, value);
     }
 
     /// A whole number.
     pub fn integer(&mut self, name: &str, value: i64) {
+        if self.is_hashed(name) {
+            return self.hashed(name, &value);
+        }
         let name = self.named(name);
         self.fields.integer(name, value);
     }
@@ -68,6 +79,9 @@ impl<'a> Properties<'a> {
     /// A whole number that is never negative; beyond `i64::MAX` it is sent as a text, since OTLP
     /// has no such numbers.
     pub fn unsigned(&mut self, name: &str, value: u64) {
+        if self.is_hashed(name) {
+            return self.hashed(name, &value);
+        }
         let name = self.named(name);
         self.fields.unsigned(name, value);
     }
@@ -102,6 +116,17 @@ impl<'a> Properties<'a> {
                 self.fields.word(self::named(&name), code);
             }
         }
+    }
+
+    /// Whether it is of a user, whose id leaves as a hash, as that of the request's user does.
+    fn is_hashed(&self, name: &str) -> bool {
+        name == semconv::USER_ID && self.user_ids.are_hashed()
+    }
+
+    fn hashed(&mut self, name: &str, user: &dyn fmt::Display) {
+        let told = self.user_ids.tell(user.to_string());
+        let name = self.named(name);
+        self.fields.word(name, &told);
     }
 
     /// Whether the event itself said what the request may say as well.

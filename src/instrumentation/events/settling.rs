@@ -20,14 +20,28 @@ pub(crate) fn settle(pipeline: &'static Pipeline, worker: &Worker) {
         return;
     }
     worker.settle(move |mut stop| async move {
-        // An error: it was dropped.
-        while time::timeout(PAUSE, stop.wait_for(|stops| *stops))
-            .await
-            .is_err()
-        {
-            settle_all(pipeline).await;
+        let over_and_over = async {
+            // An error: it was dropped.
+            while time::timeout(PAUSE, stop.wait_for(|stops| *stops))
+                .await
+                .is_err()
+            {
+                settle_all(pipeline).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = pipeline.sharing.ended() => {}
+            () = over_and_over => {}
         }
     });
+}
+
+/// What is recorded once others have answered is recorded when this comes to its end.
+pub(crate) async fn settle_shared(pipeline: &Pipeline) {
+    if pipeline.given_ids.are_shared() {
+        settle_all(pipeline).await;
+    }
 }
 
 async fn settle_all(pipeline: &Pipeline) {
@@ -57,6 +71,8 @@ pub(crate) fn settle_for_the_last_time(
     within: Duration,
 ) {
     if !pipeline.sharing.state().answers_at_once() {
+        // Whoever is at it comes to an end first, and leaves nothing in its hands.
+        pipeline.sharing.end();
         let settling = worker.attend(within / 2, settle_all(pipeline));
         // `None`: nobody answered, which is nobody's fault any more.
         let _ = block_on(within / 2, settling);

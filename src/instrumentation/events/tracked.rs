@@ -3,23 +3,21 @@
 use super::{
     id,
     properties::{Properties, Property},
+    when::When,
 };
 use crate::{
-    clock::Clock,
     context::{self, Happened},
     pipeline::{self, Activity, Held, Pipeline, Sighting, Step},
     records::{Fields, Log, Record, Severity, Signal},
     semconv,
 };
 use compact_str::CompactString;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// The reason for which an event without a usable id is refused.
 const EMPTY_ID: &str = "empty_id";
 /// The reason for which an event is refused that has the id of an earlier one of its name.
 const DUPLICATE: &str = "duplicate";
-/// How far from the server's a clock may be that is believed.
-const BELIEVED: Duration = Duration::from_secs(24 * 3_600);
 
 /// Something that happens in the business, with what is worth knowing of it.
 ///
@@ -274,41 +272,6 @@ struct Given<'a> {
     time: Option<SystemTime>,
 }
 
-/// When an event happened, and whether that is another time than it says.
-#[derive(Clone, Copy)]
-struct When {
-    at: Instant,
-    is_replaced: bool,
-}
-
-impl When {
-    fn of(clock: &Clock, given: Option<SystemTime>) -> Self {
-        let now = clock.now();
-        let Some(given) = given else {
-            return Self {
-                at: now,
-                is_replaced: false,
-            };
-        };
-        let (anchor, wall) = (clock.anchor(), clock.wall());
-        let away = given.duration_since(wall).unwrap_or_else(|e| e.duration());
-        let nanos = given
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let nanos = u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX);
-        match away <= BELIEVED {
-            true => Self {
-                at: anchor.instant_of(nanos),
-                is_replaced: false,
-            },
-            false => Self {
-                at: now,
-                is_replaced: true,
-            },
-        }
-    }
-}
-
 fn record(name: &'static str, given: Given<'_>, compose: impl FnOnce(&mut Properties<'_>)) {
     let Given { id, time } = given;
     let Some(pipeline) = context::pipeline() else {
@@ -335,7 +298,7 @@ fn record(name: &'static str, given: Given<'_>, compose: impl FnOnce(&mut Proper
     }
     let when = When::of(&pipeline.clock, time);
     let compose = |id: &str, fields: &mut Fields| {
-        describe(id, when, fields, compose);
+        describe(pipeline, id, when, fields, compose);
         counted.tell(when.at, id, name, fields.as_bytes());
     };
     let compose = |fields: &mut Fields| match id {
@@ -384,12 +347,18 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn describe(id: &str, when: When, fields: &mut Fields, compose: impl FnOnce(&mut Properties<'_>)) {
+fn describe(
+    pipeline: &Pipeline,
+    id: &str,
+    when: When,
+    fields: &mut Fields,
+    compose: impl FnOnce(&mut Properties<'_>),
+) {
     fields.word(semconv::EVENT_ID, id);
     if when.is_replaced {
         fields.boolean(semconv::EVENT_TIME_REPLACED, true);
     }
-    let mut properties = Properties::new(fields);
+    let mut properties = Properties::new(fields, &pipeline.settings.user_ids);
     compose(&mut properties);
     if properties.names_context() {
         context::describe_beside(fields);
@@ -420,7 +389,7 @@ fn hold(
     let is_recorded = pipeline.handoff.wants(Signal::Logs);
     let record = is_recorded.then(|| log(when.at, name));
     let event = Fields::compose(pipeline.settings.record_limits, |fields| {
-        describe(id, when, fields, compose);
+        describe(pipeline, id, when, fields, compose);
         pipeline.count_truncated(fields);
         Held {
             name,
@@ -428,7 +397,7 @@ fn hold(
             at: when.at,
             record,
             fields: fields.as_bytes().to_vec(),
-            token: fastrand::u64(..),
+            meeting: Held::meeting(name, id),
             since: pipeline.clock.now(),
         }
     });

@@ -25,6 +25,8 @@ pub(super) struct Group {
     last: Lock<Last>,
     /// As `last_told`, of the record that other replicas were last told of.
     met: AtomicU64,
+    /// As `met`, of a question that has no answer yet; 0: there is none.
+    asked: AtomicU64,
     first_since_met: AtomicU64,
     /// Users that it met in all replicas; 0: nobody was asked.
     users: AtomicU64,
@@ -64,6 +66,7 @@ impl Group {
             regressions: AtomicU64::new(0),
             last: Lock::default(),
             met: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
             first_since_met: AtomicU64::new(0),
             users: AtomicU64::new(0),
             previous_release: Lock::default(),
@@ -131,8 +134,21 @@ impl Group {
         self.met.load(Ordering::Relaxed)
     }
 
+    /// What others are to be told of: the same until they have answered, since they may have been.
+    pub(super) fn to_meet(&self) -> u64 {
+        match self.asked.load(Ordering::Relaxed) {
+            0 => {
+                let last = self.last_told();
+                self.asked.store(last, Ordering::Relaxed);
+                last
+            }
+            asked => asked,
+        }
+    }
+
     pub(super) fn is_met(&self, at: u64) {
         self.met.store(at, Ordering::Relaxed);
+        self.asked.store(0, Ordering::Relaxed);
         self.first_since_met.store(0, Ordering::Relaxed);
     }
 

@@ -50,10 +50,10 @@ impl ErrorGroups {
     }
 
     async fn meet(&self, group: &Group, pipeline: &Pipeline) -> Result<(), Unavailable> {
-        let told = group.last_told();
-        if told == group.met() {
+        if group.last_told() == group.met() {
             return Ok(());
         }
+        let told = group.to_meet();
         let at = self.times.unix_micros(told);
         // It may have come many times since somebody was told.
         let first = self.times.unix_micros(group.first_since_met());

@@ -8,7 +8,7 @@ use crate::{
         },
         funnel::Funnel,
     },
-    metrics::{Counter, Family, Histogram, Registry, UpDownCounter},
+    metrics::{Counter, Family, Gauge, Histogram, Registry},
     pipeline::following::Units,
     semconv,
     shared_state::{Outcome, Turn},
@@ -25,7 +25,7 @@ impl Outcome {
 
 #[derive(Debug)]
 pub(super) struct Counts {
-    pub(super) units: Units,
+    pub(super) units: Arc<Units>,
     opened: Arc<Counter>,
     no_subject: Arc<Counter>,
     duration: Arc<Histogram>,
@@ -43,7 +43,7 @@ struct OfStep {
 /// The instruments of all funnels.
 pub(super) struct Families {
     opened: Family<Counter>,
-    open: Family<UpDownCounter>,
+    open: Family<Gauge>,
     reached: Family<Counter>,
     closed: Family<Counter>,
     duration: Family<Histogram>,
@@ -57,7 +57,7 @@ impl Families {
         Self {
             scope: (semconv::SCOPE, scope),
             opened: registry.counter(&FUNNEL_OPENED),
-            open: registry.up_down_counter(&FUNNEL_OPEN),
+            open: registry.gauge(&FUNNEL_OPEN),
             reached: registry.counter(&FUNNEL_REACHED),
             closed: registry.counter(&FUNNEL_CLOSED),
             duration: registry.histogram(&FUNNEL_DURATION),
@@ -69,8 +69,8 @@ impl Families {
     /// Those of one. All of them stand at 0 from the start.
     pub(super) fn of(&self, declared: &Funnel) -> Counts {
         let name = (semconv::FUNNEL_NAME, declared.name());
-        let steps = declared.steps().map(|event| {
-            let step = (semconv::FUNNEL_STEP, event);
+        let steps = declared.step_names().map(|named| {
+            let step = (semconv::FUNNEL_STEP, named.as_str());
             let closed = |(_, word)| {
                 let outcome = (semconv::OUTCOME, word);
                 self.closed.kept(&[name, step, outcome, self.scope])
@@ -83,7 +83,7 @@ impl Families {
         });
         let refused = |why| self.refused.kept(&[name, (semconv::REASON, why)]);
         Counts {
-            units: Units::new(self.open.kept(&[name, self.scope]), refused),
+            units: Arc::new(Units::new(self.open.kept(&[name, self.scope]), refused)),
             opened: self.opened.kept(&[name, self.scope]),
             no_subject: refused("no_subject"),
             duration: self.duration.kept(&[name, self.scope]),

@@ -48,7 +48,7 @@ impl Replica {
             at: self.hands.clock().now(),
             record: None,
             fields: Vec::new(),
-            token: fastrand::u64(..),
+            meeting: Held::meeting("payment_succeeded", &id.to_string()),
             since: self.hands.clock().now(),
         };
         self.ids.hold(event).is_none()
@@ -137,4 +137,39 @@ fn at_the_end_what_is_held_is_let_go_and_counted() {
     let mut let_go = 0;
     one.ids.let_all_go(|_| let_go += 1);
     assert_eq!((let_go, one.unchecked()), (2, 2));
+}
+
+#[test]
+fn who_is_cut_off_amid_a_question_leaves_what_it_asked_for_held() {
+    let state = Arc::<Replicas>::default();
+    let one = Replica::of(&state);
+    assert!(one.hold(1) && one.hold(2));
+    state.are_silent(true);
+    {
+        let settling = pin!(
+            one.ids
+                .settle(|_| panic!("{SILENT}"), || panic!("{SILENT}"))
+        );
+        let asked = settling.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(asked.is_pending());
+    }
+    state.are_silent(false);
+    assert_eq!(one.settle(), became(2, 0, true));
+}
+
+const SILENT: &str = "nobody has answered";
+
+#[test]
+fn what_is_held_is_bounded_while_it_is_asked_for_too() {
+    let state = Arc::<Replicas>::default();
+    let one = Replica::of(&state);
+    assert!((0..MOST_HELD as u32).all(|id| one.hold(id)));
+    state.are_silent(true);
+    let settling = pin!(
+        one.ids
+            .settle(|_| panic!("{SILENT}"), || panic!("{SILENT}"))
+    );
+    let asked = settling.poll(&mut Context::from_waker(Waker::noop()));
+    assert!(asked.is_pending());
+    assert!(!one.hold(MOST_HELD as u32), "they are held still");
 }

@@ -25,7 +25,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
 
 #[derive(Debug)]
 pub(super) struct Counts {
-    pub(super) units: Units,
+    pub(super) units: Arc<Units>,
     started: Arc<Counter>,
     ended: [Arc<Counter>; REASONS.len()],
     duration: Arc<Histogram>,
@@ -38,9 +38,11 @@ impl Counts {
         let scope = (semconv::SCOPE, scope);
         let ended = registry.counter(&SESSIONS_ENDED);
         let refused = registry.counter(&SESSIONS_REFUSED);
-        let open = registry.up_down_counter(&SESSIONS_OPEN).kept(&[scope]);
+        let open = registry.gauge(&SESSIONS_OPEN).kept(&[scope]);
         Self {
-            units: Units::new(open, |why| refused.kept(&[(semconv::REASON, why)])),
+            units: Arc::new(Units::new(open, |why| {
+                refused.kept(&[(semconv::REASON, why)])
+            })),
             started: registry.counter(&SESSIONS_STARTED).kept(&[scope]),
             ended: REASONS.map(|why| ended.kept(&[(semconv::REASON, reason(why)), scope])),
             duration: registry.histogram(&SESSION_DURATION).kept(&[scope]),

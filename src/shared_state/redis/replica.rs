@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 /// What one question may take, with all of its ways: nobody waits for it but the worker.
 const WITHIN: Duration = Duration::from_millis(500);
+/// Of what is kept there: what another release writes in another form is under another name.
+const FORMAT: u8 = 1;
 /// Milliseconds for which it is known when an error was met last: 90 days.
 const MET_KEPT: u64 = 90 * A_DAY * 1_000;
 const A_DAY: u64 = 24 * 3_600;
@@ -81,7 +83,7 @@ impl Replica {
 
     fn keys(&self, shard: Shard<'_>) -> Keys {
         Keys(format!(
-            "{}:{{{}:{}}}",
+            "{}:{{{}:{}}}:{FORMAT}",
             self.prefix, shard.space.name, shard.at
         ))
     }
@@ -196,7 +198,7 @@ impl SharedState for Replica {
             .key(keys.of("units"))
             .key(keys.of("lease"))
             .arg(&self.me)
-            .arg(u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX))
+            .arg(u64::try_from(self.lease.as_millis().max(1)).unwrap_or(u64::MAX))
             .arg(settled)
             .arg(now)
             .arg(MOST_DUE)
@@ -206,7 +208,10 @@ impl SharedState for Replica {
         Box::pin(async move {
             let words = self.link.ask(&Run::<Vec<Vec<u8>>>::of(run)).await?;
             if words.is_empty() {
-                return Ok(Due::default());
+                return Ok(Due {
+                    others_for: u64::try_from(self.lease.as_micros()).unwrap_or_default() / 2,
+                    ..Due::default()
+                });
             }
             found(&words).ok_or(Unavailable::Refused)
         })
@@ -325,7 +330,7 @@ fn is_each(digits: &str) -> Vec<bool> {
 
 /// `None`: no script of ours said it.
 fn found(words: &[Vec<u8>]) -> Option<Due> {
-    let (head, of_units) = words.split_at_checked(2)?;
+    let (head, of_units) = words.split_at_checked(3)?;
     let units = of_units.chunks_exact(2).map(|pair| {
         let (version, bytes) = pair[1].split_first_chunk()?;
         Some(Found {
@@ -340,6 +345,8 @@ fn found(words: &[Vec<u8>]) -> Option<Due> {
         is_cut: units.len() >= MOST_DUE,
         units,
         open: at_least_none(&head[1])?,
+        garbled: at_least_none(&head[2])?,
+        others_for: 0,
     })
 }
 

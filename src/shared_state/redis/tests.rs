@@ -15,7 +15,9 @@ use siphasher::sip128::SipHasher13;
 use std::sync::Arc;
 
 /// A lease that is over at once: everybody looks after every shard.
-const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
+const A_MOMENT: std::time::Duration = std::time::Duration::from_micros(1);
+/// After which all leases are over.
+const AFTER_LEASES: std::time::Duration = std::time::Duration::from_millis(5);
 
 fn replica(server: &real::Redis) -> Arc<dyn SharedState> {
     Redis::at(server.url())

@@ -40,8 +40,9 @@ impl Builder {
         self
     }
 
-    /// The state that the replicas of a service share. Default: none; each counts funnels and users for
-    /// itself, and what it counts carries `scope="process"` in place of `scope="global"`.
+    /// The state that the replicas of a service share. Default: none; each counts funnels, sessions and
+    /// users for itself, and what it counts carries `scope="process"` in place of `scope="global"`; ids of
+    /// events are known to it alone, and so is when an error was met last.
     #[cfg(feature = "redis")]
     pub fn shared_state(mut self, redis: Redis) -> Self {
         self.business.redis = Some(redis);
@@ -71,8 +72,8 @@ impl Builder {
         self
     }
 
-    /// Names of events that the application declares itself, so that funnels, transactions and
-    /// features may speak of them and a misspelt one is noticed. May be called again.
+    /// Names of events that the application declares itself, so that funnels, transactions,
+    /// features and sessions may speak of them and a misspelt one is noticed. May be called again.
     pub fn own_events<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         let names = names.into_iter().map(Into::into);
         self.business.own_events.extend(names);

@@ -10,7 +10,7 @@ use orderscope::events::{ActiveUsers, Feature};
 use orderscope::snapshot::Period;
 use orderscope::{Telemetry, context, track_event};
 
-use super::ask;
+use super::{Says, Scene, ask};
 
 /// A quarter to midnight in Vienna, a quarter to eleven in London.
 const BEFORE_MIDNIGHT: Duration = Duration::from_secs(1_767_480_300);
@@ -73,4 +73,41 @@ async fn users_are_active_by_requests_and_events_and_a_day_is_that_of_its_time_z
             "{line}\n{page}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_user_whom_an_event_names_is_the_one_whom_requests_name_hashed_or_not() {
+    let users = async |key: Option<&str>| {
+        let scene = Scene::of(|builder| {
+            let builder = builder.active_users(ActiveUsers::new());
+            match key {
+                Some(key) => builder.hash_user_ids(key),
+                None => builder,
+            }
+        });
+        let handler = async || {
+            context::identify_user(7);
+            track_event!("cart_viewed", cart_id = 1);
+            track_event!("payment_succeeded", user.id = "7");
+            track_event!("order_delivered", user.id = 7);
+            track_event!("order_placed", user.id = %7);
+        };
+        let app = scene.app(Router::new().route("/", get(handler)));
+        ask(&app, "/").await;
+        let logs = scene.logs().await;
+        assert_eq!(logs.len(), 4);
+        let mut said: Vec<_> = logs.iter().map(|log| log.says("user.id")).collect();
+        let active = scene.telemetry.snapshot().active_users().unwrap();
+        said.dedup();
+        (said, active.day)
+    };
+    let (raw, active) = users(None).await;
+    // As it was given.
+    assert_eq!(
+        (raw, active),
+        (vec!["7".into(), "#7".into(), "7".into()], 1)
+    );
+    let (hashed, active) = users(Some("a key")).await;
+    assert_eq!((hashed.len(), active), (1, 1), "{hashed:?}");
+    assert_eq!(hashed[0].len(), 32);
 }

@@ -3,7 +3,7 @@
 use super::{super::Redis, A_MOMENT, real};
 use crate::clock::Clock;
 use crate::shared_state::{Id, SharedState};
-use std::{env, fs, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 const SLOTS: u16 = 16_384;
 
@@ -11,20 +11,7 @@ pub(super) struct Cluster(Vec<real::Redis>);
 
 impl Cluster {
     pub(super) fn start() -> Self {
-        let node = |_| {
-            real::Redis::start_with(|port| {
-                let file = env::temp_dir().join(format!("orderscope-nodes-{port}.conf"));
-                let _ = fs::remove_file(&file);
-                let file = file.to_string_lossy().into_owned();
-                let enabled = ["--cluster-enabled", "yes", "--cluster-config-file"];
-                enabled
-                    .iter()
-                    .map(|word| (*word).to_owned())
-                    .chain([file])
-                    .collect()
-            })
-        };
-        let nodes: Vec<_> = (0..3).map(node).collect();
+        let nodes: Vec<_> = (0..3).map(|_| real::Redis::start_node()).collect();
         let each = SLOTS / 3 + 1;
         for (at, node) in (0_u16..).zip(&nodes) {
             let (first, last) = (at * each, ((at + 1) * each).min(SLOTS) - 1);

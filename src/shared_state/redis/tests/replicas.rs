@@ -1,7 +1,7 @@
 //! Whatever replica an event comes to, and however late within the lateness: the numbers are those of
 //! one process, and those that the definitions say.
 
-use super::{clusters::Cluster, real, replica};
+use super::{AFTER_LEASES, clusters::Cluster, real, replica};
 use crate::shared_state::{
     Attempts, Follower, Happening, Id, Memory, Rules, SharedState, Space, Taken,
     reference::{Counts, History, LATENESS, any_history, any_reentry, by_the_book, rules},
@@ -20,23 +20,24 @@ struct Together {
     rules: Rules,
     units: Vec<History>,
     hops: Vec<u8>,
+    /// When it is looked at for the last time: some attempts may be open still.
+    end: u64,
 }
 
 fn together() -> impl Strategy<Value = Together> {
     let units = proptest::collection::vec(any_history(), UNITS);
     let hops = proptest::collection::vec(any::<u8>(), 251);
-    (units, hops, 2_u8..=4, 1_u64..60, any_reentry()).prop_map(
-        |(units, hops, steps, window, reentry)| Together {
+    (units, hops, 2_u8..=4, 1_u64..60, any_reentry(), 60_u64..220).prop_map(
+        |(units, hops, steps, window, reentry, end)| Together {
             rules: rules(steps, window, reentry),
             units,
             hops,
+            end,
         },
     )
 }
 
 impl Together {
-    const END: u64 = 220;
-
     fn by_the_book(&self) -> Counts {
         let mut all = Counts::new(&self.rules);
         for unit in &self.units {
@@ -45,7 +46,7 @@ impl Together {
                 .iter()
                 .map(|(happening, _)| *happening)
                 .collect();
-            all.add(&by_the_book(&self.rules, &told, Self::END));
+            all.add(&by_the_book(&self.rules, &told, self.end));
         }
         all
     }
@@ -62,7 +63,7 @@ impl Together {
         let mut followers: Vec<_> = replicas.iter().map(follower).collect();
         let mut counts = Counts::new(&self.rules);
         let hop = |salt: usize| usize::from(self.hops[salt % self.hops.len()]);
-        for now in 0..=Self::END {
+        for now in 0..=self.end {
             let mut told: Vec<Vec<(Id, Happening)>> = vec![Vec::new(); replicas.len()];
             for (at, unit) in self.units.iter().enumerate() {
                 for (n, (happening, delay)) in unit.happenings.iter().enumerate() {
@@ -76,7 +77,7 @@ impl Together {
                 let is_in_time = |taken| assert_eq!(taken, Taken::InTime);
                 follower.tell(&**state, told, is_in_time).await.unwrap();
             }
-            if hop(now as usize).is_multiple_of(4) || now == Self::END {
+            if hop(now as usize).is_multiple_of(4) || now == self.end {
                 // At once, so that one finds what another is about to put in place.
                 let settling = followers
                     .iter_mut()
@@ -92,9 +93,9 @@ impl Together {
                 }
             }
         }
-        // Their leases are over at once, so each has looked after each shard.
+        tokio::time::sleep(AFTER_LEASES).await;
         let (last, state) = (&mut followers[0], &replicas[0]);
-        let settled = last.settle(&**state, Self::END, |turn| counts.tell(turn));
+        let settled = last.settle(&**state, self.end, |turn| counts.tell(turn));
         settled.await.unwrap();
         counts.open = last.open();
         counts

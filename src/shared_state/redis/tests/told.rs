@@ -96,7 +96,7 @@ async fn units_are_bounded_in_bytes_over_all_and_make_room_when_they_go() {
 }
 
 #[tokio::test]
-async fn what_nobody_of_ours_put_there_is_given_up_whatever_its_length() {
+async fn what_nobody_of_ours_put_there_is_given_up_and_counted_and_the_rest_is_found() {
     let server = real::Redis::start();
     let replica = replica(&server);
     let space = space(usize::MAX);
@@ -104,19 +104,28 @@ async fn what_nobody_of_ours_put_there_is_given_up_whatever_its_length() {
         space: &space,
         at: 0,
     };
-    let append = replica.append(shard, 1, &[told(8, 5, 3)]).await;
-    assert_eq!(append, Ok(vec![Taken::InTime]));
-    server.say(&["EVAL", FLOOD, "1", "orderscope:{funnel:any:0}:units"]);
-    let due = replica.due(shard, 6, 6).await.unwrap();
-    assert_eq!(due.units[0].bytes, [0; 0]);
+    for foreign in ["string.rep('x', 10000000)", "''", "'x'"] {
+        let told = [told(8, 5, 3), told(16, 5, 3)];
+        server.say(&["FLUSHALL"]);
+        // Another has given an answer to the first token.
+        let taken = replica.append(shard, foreign.len() as u64, &told).await;
+        assert_eq!(taken, Ok(vec![Taken::InTime; 2]));
+        let script = format!(
+            "local units = redis.call('HKEYS', KEYS[1]) \
+             redis.call('HSET', KEYS[1], units[1], {foreign}) \
+             redis.call('HSET', KEYS[1], 'short', {foreign}) \
+             return redis.call('ZADD', KEYS[2], 1, 'short')"
+        );
+        let key = |what| format!("orderscope:{{funnel:any:0}}:1:{what}");
+        server.say(&["EVAL", &script, "2", &key("units"), &key("due")]);
+        let due = replica.due(shard, 6, 6).await.unwrap();
+        assert_eq!((due.units.len(), due.garbled), (1, 2), "{foreign}");
+        assert_eq!(due.units[0].bytes, [0, 7, 7, 7]);
+    }
 }
 
-/// Makes every value ten megabytes long.
-const FLOOD: &str = "for _, unit in ipairs(redis.call('HKEYS', KEYS[1])) do \
-     redis.call('HSET', KEYS[1], unit, string.rep('x', 10000000)) end return 1";
-
 #[tokio::test]
-async fn a_clock_that_is_ahead_settles_nothing_that_has_not_happened() {
+async fn a_clock_that_is_ahead_settles_nothing_that_has_not_happened_and_asks_for_nothing_of_it() {
     let server = real::Redis::start();
     let [ahead, right] = [replica(&server), replica(&server)];
     let space = space(usize::MAX);
@@ -127,11 +136,21 @@ async fn a_clock_that_is_ahead_settles_nothing_that_has_not_happened() {
     let clock = Clock::system();
     let now = clock.anchor().unix_nanos(clock.now()) / 1_000;
     let an_hour = 3_600_000_000;
-    let settled = ahead.due(shard, now + an_hour, now + an_hour).await;
-    let settled = settled.unwrap().settled;
-    assert!(settled < now + an_hour / 2, "{settled} at {now}");
-    let told = told(8, now + 60_000_000, 3);
-    let taken = right.append(shard, 1, &[told]).await;
+    // More than are looked at together.
+    let soon: Vec<_> = (0..100)
+        .map(|unit| told(8 * unit, now + 60_000_000, 3))
+        .collect();
+    let taken = right.append(shard, 1, &soon).await.unwrap();
+    assert_eq!(taken, vec![Taken::InTime; 100]);
+    let due = ahead
+        .due(shard, now + an_hour - 10_000_000, now + an_hour)
+        .await
+        .unwrap();
+    assert!(due.settled < now + an_hour / 2, "{due:?} at {now}");
+    assert_eq!((due.units.len(), due.is_cut), (0, false));
+    let taken = right
+        .append(shard, 2, &[told(8, now + 60_000_000, 3)])
+        .await;
     assert_eq!(taken, Ok(vec![Taken::InTime]));
 }
 
@@ -188,7 +207,7 @@ async fn with_a_secret_nobody_finds_an_id_by_guessing_it() {
             .await
             .unwrap();
         replica.add("users", 1, &[id]).await.unwrap();
-        let units = server.say(&["HKEYS", "orderscope:{funnel:any:0}:units"]);
+        let units = server.say(&["HKEYS", "orderscope:{funnel:any:0}:1:units"]);
         units + &server.say(&["KEYS", "*"])
     };
     let shows = |said: &str| {
