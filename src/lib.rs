@@ -118,5 +118,5 @@ struct Readme;
 pub use error::Error;
 pub use errors::capture_error;
 pub use events::track_event;
-pub use instrumentation::{errors, events, http, logs, tracing_layer};
+pub use instrumentation::{database, errors, events, http, logs, tracing_layer};
 pub use telemetry::Telemetry;

@@ -5,10 +5,9 @@
 
 use super::{Sharing, subject};
 use crate::{
-    catalog::telemetry::EVICTIONS,
     clock::{Anchor, Clock},
     fork::Lock,
-    metrics::Registry,
+    metrics::{Counter, Family, Registry},
     records::Record,
     semconv,
     shared_state::{Id, Seen, Unavailable},
@@ -140,9 +139,8 @@ impl GivenIds {
         held
     }
 
-    pub(super) fn observe(&'static self, registry: &Registry) {
-        let evicted = registry.counter(&EVICTIONS);
-        let evicted = evicted.kept(&[(semconv::STORE, "event_ids")]);
+    pub(super) fn observe(&'static self, registry: &Registry, evictions: &Family<Counter>) {
+        let evicted = evictions.kept(&[(semconv::STORE, "event_ids")]);
         registry.observe(move || {
             if let Some(seen) = self.seen.hold() {
                 evicted.absolute(seen.evicted());
