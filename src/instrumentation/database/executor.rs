@@ -1,7 +1,7 @@
 //! sqlx's `Executor`, for the pool, its connections and its transactions.
 
 use super::{
-    Connection, Database, Transaction,
+    Database,
     run::{Prepared, Step},
 };
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
@@ -109,22 +109,25 @@ where
     }
 }
 
+// For each database: one implementation for all of them would send the compiler in circles over any
+// code that is generic in the database, as sqlx says of its own connections.
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite"
+))]
 macro_rules! executor {
-    ($of:ty) => {
-        impl<'c, DB> Executor<'c> for &'c mut $of
-        where
-            DB: sqlx::Database,
-            for<'x> &'x mut DB::Connection: Executor<'x, Database = DB>,
-        {
-            type Database = DB;
+    ($database:ty, $of:ty) => {
+        impl<'c> Executor<'c> for &'c mut $of {
+            type Database = $database;
 
             fn execute<'e, 'q: 'e, E>(
                 self,
                 query: E,
-            ) -> BoxFuture<'e, Result<DB::QueryResult, sqlx::Error>>
+            ) -> BoxFuture<'e, Result<<$database as sqlx::Database>::QueryResult, sqlx::Error>>
             where
                 'c: 'e,
-                E: 'q + Execute<'q, DB>,
+                E: 'q + Execute<'q, $database>,
             {
                 Box::pin(self.run().execute(Prepared::of(query)))
             }
@@ -132,10 +135,10 @@ macro_rules! executor {
             fn fetch_all<'e, 'q: 'e, E>(
                 self,
                 query: E,
-            ) -> BoxFuture<'e, Result<Vec<DB::Row>, sqlx::Error>>
+            ) -> BoxFuture<'e, Result<Vec<<$database as sqlx::Database>::Row>, sqlx::Error>>
             where
                 'c: 'e,
-                E: 'q + Execute<'q, DB>,
+                E: 'q + Execute<'q, $database>,
             {
                 Box::pin(self.run().fetch_all(Prepared::of(query)))
             }
@@ -143,10 +146,10 @@ macro_rules! executor {
             fn fetch_many<'e, 'q: 'e, E>(
                 self,
                 query: E,
-            ) -> BoxStream<'e, Result<Step<DB>, sqlx::Error>>
+            ) -> BoxStream<'e, Result<Step<$database>, sqlx::Error>>
             where
                 'c: 'e,
-                E: 'q + Execute<'q, DB>,
+                E: 'q + Execute<'q, $database>,
             {
                 Box::pin(self.run().stream(Prepared::of(query)))
             }
@@ -154,10 +157,10 @@ macro_rules! executor {
             fn fetch_optional<'e, 'q: 'e, E>(
                 self,
                 query: E,
-            ) -> BoxFuture<'e, Result<Option<DB::Row>, sqlx::Error>>
+            ) -> BoxFuture<'e, Result<Option<<$database as sqlx::Database>::Row>, sqlx::Error>>
             where
                 'c: 'e,
-                E: 'q + Execute<'q, DB>,
+                E: 'q + Execute<'q, $database>,
             {
                 Box::pin(self.run().fetch_optional(Prepared::of(query)))
             }
@@ -165,15 +168,18 @@ macro_rules! executor {
             fn prepare_with<'e>(
                 self,
                 sql: SqlStr,
-                parameters: &'e [DB::TypeInfo],
-            ) -> BoxFuture<'e, Result<DB::Statement, sqlx::Error>>
+                parameters: &'e [<$database as sqlx::Database>::TypeInfo],
+            ) -> BoxFuture<'e, Result<<$database as sqlx::Database>::Statement, sqlx::Error>>
             where
                 'c: 'e,
             {
                 self.run().connection.prepare_with(sql, parameters)
             }
 
-            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, sqlx::Error>>
+            fn describe<'e>(
+                self,
+                sql: SqlStr,
+            ) -> BoxFuture<'e, Result<Describe<$database>, sqlx::Error>>
             where
                 'c: 'e,
             {
@@ -183,8 +189,18 @@ macro_rules! executor {
     };
 }
 
-executor!(Connection<DB>);
-executor!(Transaction<'_, DB>);
+#[cfg(feature = "sqlx-mysql")]
+executor!(sqlx::MySql, super::Connection<sqlx::MySql>);
+#[cfg(feature = "sqlx-mysql")]
+executor!(sqlx::MySql, super::Transaction<'_, sqlx::MySql>);
+#[cfg(feature = "sqlx-postgres")]
+executor!(sqlx::Postgres, super::Connection<sqlx::Postgres>);
+#[cfg(feature = "sqlx-postgres")]
+executor!(sqlx::Postgres, super::Transaction<'_, sqlx::Postgres>);
+#[cfg(feature = "sqlx-sqlite")]
+executor!(sqlx::Sqlite, super::Connection<sqlx::Sqlite>);
+#[cfg(feature = "sqlx-sqlite")]
+executor!(sqlx::Sqlite, super::Transaction<'_, sqlx::Sqlite>);
 
 /// What the future of a stream has to give.
 struct Slot<T>(Arc<Mutex<Option<T>>>);

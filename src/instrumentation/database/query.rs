@@ -32,7 +32,7 @@ pub(super) struct Query {
     started: Instant,
     slow_after: Duration,
     pub(super) returned: u64,
-    pub(super) affected: u64,
+    affected: u64,
     /// Empty: it succeeded.
     error: CompactString,
 }
@@ -64,6 +64,16 @@ impl Query {
 
     pub(super) fn failed(&mut self, error: CompactString) {
         self.error = error;
+    }
+
+    /// Of what reads, drivers tell the rows that were read, or those that were changed before.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn affected(&mut self, rows: u64) {
+        const CHANGING: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "UPSERT"];
+        let (operation, _) = parts(self.found.summary());
+        if CHANGING.contains(&operation) {
+            self.affected += rows;
+        }
     }
 
     fn describe(&self, fields: &mut Fields) {
@@ -143,7 +153,8 @@ impl Drop for Query {
         let own = span.map(|(span, _)| span).or(self.parent);
         let ended = Ended {
             duration,
-            rows: self.returned + self.affected,
+            // A changed row that is returned is one.
+            rows: self.returned.max(self.affected),
             error: &self.error,
             is_slow,
             exemplar: own.and_then(|own| pipeline.settings.exemplars.choose(own)),

@@ -149,7 +149,7 @@ impl<DB: sqlx::Database> Stream for Measured<'_, DB> {
         let step = ready!(this.inner.as_mut().poll_next(cx));
         if let Some(query) = &mut this.query {
             match &step {
-                Some(Ok(Either::Left(done))) => query.affected += affected::<DB>(done),
+                Some(Ok(Either::Left(done))) => query.affected(affected::<DB>(done)),
                 Some(Ok(Either::Right(_))) => query.returned += 1,
                 Some(Err(error)) => {
                     query.failed(error_type(error));
