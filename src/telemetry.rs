@@ -210,6 +210,27 @@ impl Telemetry {
         crate::database::Database::new(self.inner.pipeline, name, pool)
     }
 
+    /// The layer that measures queries of sqlx that run through no [`Database`](crate::database::Database)
+    /// of ours, by the events that sqlx emits of them, for an application that composes its own
+    /// subscriber. It reads those events by itself, whatever other layers read; an `EnvFilter` over
+    /// the whole subscriber must let `sqlx::query=debug` pass. [`crate::database`] says what is missing
+    /// then.
+    ///
+    /// ```
+    /// use tracing_subscriber::layer::SubscriberExt as _;
+    ///
+    /// let telemetry = orderscope::Telemetry::builder("orders").without_subscriber().build()?;
+    /// let subscriber = tracing_subscriber::registry().with(telemetry.bare_queries_layer());
+    /// # drop(subscriber);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    pub fn bare_queries_layer<S>(&self) -> crate::database::BareQueriesLayer<S>
+    where
+        S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    {
+        crate::database::bare_queries_layer(self.inner.pipeline)
+    }
+
     /// Shows a pool of connections of any kind on the metrics, as far as it can tell of itself;
     /// [`crate::database`] says which can tell what. `name` is `db.client.connection.pool.name`.
     pub fn watch_pool(&self, name: &str, status: impl crate::database::PoolStatus) {

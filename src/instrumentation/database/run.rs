@@ -1,8 +1,8 @@
 //! Running a query on a connection, measured.
 
-use super::{failure::error_type, query::Query};
+use super::{failure::error_type, marked::Marked, query::Query};
 use crate::pipeline::Source;
-use futures_core::{Stream, stream::BoxStream};
+use futures_core::Stream;
 use sqlx::{Either, Execute, Executor, SqlStr, error::BoxDynError};
 use std::{
     any::Any,
@@ -91,7 +91,7 @@ where
         query: Prepared<DB>,
     ) -> Result<Option<DB::Row>, sqlx::Error> {
         let mut measured = self.begin(&query);
-        let row = self.connection.fetch_optional(query).await;
+        let row = Marked::new(self.connection.fetch_optional(query)).await;
         match &row {
             Ok(row) => {
                 measured.returned = u64::from(row.is_some());
@@ -120,7 +120,7 @@ where
             source: self.source,
             slow_after: self.slow_after,
             sql: Some(query.sql.clone()),
-            inner: self.connection.fetch_many(query),
+            inner: Marked::new(self.connection.fetch_many(query)),
             query: None,
         }
     }
@@ -128,7 +128,7 @@ where
 
 /// The steps of a query, which begins with the first poll. Dropped before its end, it is given up.
 pub(super) struct Measured<'c, DB: sqlx::Database> {
-    inner: BoxStream<'c, Result<Step<DB>, sqlx::Error>>,
+    inner: Marked<dyn Stream<Item = Result<Step<DB>, sqlx::Error>> + Send + 'c>,
     source: &'static Source,
     slow_after: Duration,
     /// `None`: it has begun.
@@ -146,7 +146,7 @@ impl<DB: sqlx::Database> Stream for Measured<'_, DB> {
             let found = this.source.statement(sql.as_str());
             this.query = Some(Query::begin(this.source, found, this.slow_after));
         }
-        let step = ready!(this.inner.as_mut().poll_next(cx));
+        let step = ready!(Pin::new(&mut this.inner).poll_next(cx));
         if let Some(query) = &mut this.query {
             match &step {
                 Some(Ok(Either::Left(done))) => query.affected(affected::<DB>(done)),

@@ -1,6 +1,6 @@
 //! Transactions whose queries are measured, their begin and their end as well.
 
-use super::{Connection, failure::error_type, pool::Used, query::Query, run::Run};
+use super::{Connection, failure::error_type, marked::Marked, pool::Used, query::Query, run::Run};
 use crate::pipeline::Source;
 use sqlx::SqlStr;
 use std::{fmt, future::Future, time::Duration};
@@ -107,7 +107,7 @@ async fn measured<T>(
     mut query: Query,
     future: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let result = future.await;
+    let result = Marked::new(Box::pin(future)).await;
     match &result {
         Ok(_) => query.succeeded(),
         Err(error) => query.failed(error_type(error)),

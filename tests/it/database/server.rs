@@ -91,6 +91,47 @@ async fn a_server_s_queries_are_counted_by_summary_and_by_how_they_end() {
 }
 
 #[tokio::test]
+async fn what_sqlx_tells_of_by_itself_is_measured_and_a_handle_s_queries_are_not_twice() {
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt as _, registry};
+    let postgres = Postgres::start();
+    let (telemetry, _, database) = watched(&postgres).await;
+    create(&database).await;
+    let quiet = fmt::layer().with_writer(std::io::sink);
+    let subscriber = registry()
+        .with(telemetry.bare_queries_layer())
+        .with(quiet.with_filter(LevelFilter::ERROR));
+    // One thread runs all of it.
+    let _listens = tracing::subscriber::set_default(subscriber);
+    let sql = "SELECT dish FROM orders WHERE dish = 'S3CR3T' ORDER BY id";
+    for _ in 0..10 {
+        sqlx::query(sql).fetch_all(database.bare()).await.unwrap();
+    }
+    let bare = [("db.system.name", "other_sql"), (SUMMARY, "SELECT orders")];
+    let of = |of: &[(&str, &str)]| telemetry.snapshot().histogram(DURATION, of).count();
+    assert_eq!(of(&bare), 10);
+    for _ in 0..7 {
+        sqlx::query(sql).fetch_all(&database).await.unwrap();
+        sqlx::query(sql).fetch_optional(&database).await.unwrap();
+    }
+    let hangs = sqlx::query("SELECT pg_sleep(60) FROM orders").fetch_optional(&database);
+    timeout(Duration::from_millis(100), hangs)
+        .await
+        .unwrap_err();
+    let mut transaction = database.begin().await.unwrap();
+    sqlx::query(sql).execute(&mut transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(of(&bare), 10);
+    assert_eq!(
+        of(&[("db.system.name", "postgresql"), (SUMMARY, "SELECT orders")]),
+        16
+    );
+    assert_eq!(all(&telemetry), 10 + 16 + 2);
+    let said = format!("{:?}", telemetry.snapshot());
+    assert!(!said.contains("S3CR3T"));
+}
+
+#[tokio::test]
 async fn a_query_that_a_lock_holds_up_is_slow_and_told_with_its_statement() {
     let postgres = Postgres::start();
     let (telemetry, memory, database) = watched(&postgres).await;
