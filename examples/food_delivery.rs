@@ -69,6 +69,8 @@ mod replicas;
 mod requests;
 #[path = "food_delivery/service.rs"]
 mod service;
+#[path = "food_delivery/statements.rs"]
+mod statements;
 #[path = "food_delivery/strangers.rs"]
 mod strangers;
 #[path = "food_delivery/summary.rs"]

@@ -2,6 +2,7 @@
 //! later the alert rule, the dashboard's panel and the live page.
 
 pub(crate) mod active_users;
+pub mod database;
 pub(crate) mod declared;
 pub mod delivery;
 pub mod errors;
@@ -29,6 +30,15 @@ pub const ALL: &[&Descriptor] = &[
     &http::STREAMS_ACTIVE,
     &http::STREAMS_DURATION,
     &http::CLIENT_REQUEST_DURATION,
+    &database::OPERATION_DURATION,
+    &database::CONNECTION_COUNT,
+    &database::CONNECTION_MAX,
+    &database::CONNECTION_IDLE_MAX,
+    &database::CONNECTION_IDLE_MIN,
+    &database::PENDING_REQUESTS,
+    &database::WAIT_TIME,
+    &database::USE_TIME,
+    &database::TIMEOUTS,
     &logs::LOG_RECORDS,
     &errors::EXCEPTIONS,
     &errors::EXCEPTIONS_BY_TYPE,

@@ -6,6 +6,7 @@
 
 mod carried;
 mod identity;
+mod repeats;
 mod trace;
 mod trail;
 
@@ -14,6 +15,7 @@ pub use identity::{end_session, identify, identify_session, identify_user};
 pub use trace::{TraceContext, current_trace};
 pub(crate) use {
     identity::Identity,
+    repeats::{Repeats, repeated},
     trace::{active, pop_span, push_span},
     trail::{Happened, Millis, describe_trail, note, note_record},
 };
@@ -41,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) panic_is_recorded: bool,
     /// What happened so far; `None`: nothing that is kept.
     pub(crate) trail: Option<Trail>,
+    /// How often what ran in it; `None`: nothing did.
+    pub(crate) repeats: Option<Box<Repeats>>,
 }
 
 #[cfg(test)]
@@ -60,6 +64,7 @@ impl Request {
             identity: None,
             panic_is_recorded: false,
             trail: None,
+            repeats: None,
         }
     }
 }
@@ -176,6 +181,7 @@ mod tests {
             identity: None,
             panic_is_recorded: false,
             trail: None,
+            repeats: None,
         }
     }
 

@@ -49,6 +49,7 @@
 //! | [`telemetry`] | what the application holds, its builder, its routes, its end |
 //! | [`http`] | the layer, outcomes, streams, propagation, the layer for outgoing calls |
 //! | [`events`] | `track_event`, money, the vocabulary; funnels, transactions, features, active users, sessions |
+//! | [`database`] | queries, slow statements, pools; operations of any client |
 //! | [`errors`] | `capture_error`, panics, errors of handlers; their groups |
 //! | [`logs`], [`tracing_layer`] | severities, `critical!`, lines and their files; what becomes of `tracing` |
 //! | [`context`] | the current request: its trace, whom it is for, taking it along |
@@ -66,6 +67,8 @@
 //! | `axum` | yes | `http_layer()`, `metrics_route()`, `health_routes()`; without it, `tower_layer()` and the scrape listener |
 //! | `grpc` | no | OTLP over gRPC |
 //! | `redis` | no | funnels counted once over all replicas, by [`shared_state::Redis`](shared_state) |
+//! | `sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite` | no | [`database()`](Telemetry::database): pools of sqlx whose queries are measured |
+//! | `sqlx` | no | the same of any database, without connections and transactions of its own |
 //! | `zstd` | no | OTLP compressed by zstd |
 //! | `mutations` | no | for the crate's own tests: rules that can be broken on purpose; never for a service |
 
@@ -118,5 +121,5 @@ struct Readme;
 pub use error::Error;
 pub use errors::capture_error;
 pub use events::track_event;
-pub use instrumentation::{errors, events, http, logs, tracing_layer};
+pub use instrumentation::{database, errors, events, http, logs, tracing_layer};
 pub use telemetry::Telemetry;

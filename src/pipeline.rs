@@ -1,6 +1,7 @@
 //! What every source records into.
 
 mod counters;
+mod databases;
 mod error_groups;
 mod following;
 mod funnels;
@@ -15,6 +16,7 @@ mod transactions;
 mod user_ids;
 mod users;
 
+pub(crate) use databases::{Databases, Ended, Found, Gauged, PoolSeries, Source, Traits};
 pub(crate) use error_groups::{ErrorGroups, Told, Whom, key_of_whole_way};
 pub(crate) use funnels::{Funnels, Step};
 pub(crate) use given_ids::{GivenIds, Held};
@@ -66,6 +68,8 @@ pub(crate) struct Pipeline {
     /// Told of lines of log that carry an error.
     pub(crate) error_tap: OnceLock<Box<dyn ErrorTap>>,
     truncated_in_records: AtomicU64,
+    /// Made when the first database is watched.
+    databases: OnceLock<&'static Databases>,
 }
 
 /// Without what it holds: what it holds refers back to it.
@@ -182,11 +186,13 @@ impl Pipeline {
             response_tap: OnceLock::new(),
             error_tap: OnceLock::new(),
             truncated_in_records: AtomicU64::new(0),
+            databases: OnceLock::new(),
         }));
         pipeline.observe_itself(restarts);
         pipeline.error_groups.observe(&pipeline.registry);
         pipeline.funnels.observe(&pipeline.registry);
-        pipeline.given_ids.observe(&pipeline.registry);
+        let evictions = &pipeline.counters.evictions;
+        pipeline.given_ids.observe(&pipeline.registry, evictions);
         pipeline.users.observe(&pipeline.registry);
         Sessions::observe(pipeline);
         pipeline
@@ -223,6 +229,22 @@ impl Pipeline {
             self.count_truncated(fields);
             self.handoff.offer(record, fields.as_bytes());
         });
+    }
+
+    /// What is known of databases, from the first time on that somebody asks.
+    #[inline]
+    pub(crate) fn databases(&'static self) -> &'static Databases {
+        match self.databases.get() {
+            Some(known) => known,
+            // Another thread of the parent may have been about to make it.
+            None if self.handoff.is_forked() => Databases::leaked(self),
+            None => self.databases.get_or_init(|| Databases::leaked(self)),
+        }
+    }
+
+    /// The same, where somebody has asked.
+    pub(crate) fn known_databases(&self) -> Option<&'static Databases> {
+        self.databases.get().copied()
     }
 
     /// Counts the values of `fields` that were cut or left out.

@@ -14,6 +14,7 @@ mod names;
 #[cfg(test)]
 mod planted;
 mod queries;
+pub(crate) mod sql;
 mod values;
 
 use std::borrow::Cow;

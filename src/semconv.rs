@@ -4,6 +4,8 @@
 pub(crate) use opentelemetry_semantic_conventions::SCHEMA_URL;
 pub(crate) use opentelemetry_semantic_conventions::attribute::{
     CODE_FILE_PATH, CODE_FUNCTION_NAME, CODE_LINE_NUMBER, CONTAINER_ID, CPU_MODE,
+    DB_CLIENT_CONNECTION_POOL_NAME, DB_CLIENT_CONNECTION_STATE, DB_COLLECTION_NAME, DB_NAMESPACE,
+    DB_OPERATION_NAME, DB_QUERY_SUMMARY, DB_QUERY_TEXT, DB_RESPONSE_RETURNED_ROWS, DB_SYSTEM_NAME,
     DEPLOYMENT_ENVIRONMENT_NAME, ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE,
     EXCEPTION_TYPE, HOST_NAME, HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD,
     HTTP_RESPONSE_BODY_SIZE, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, K8S_POD_UID,
@@ -13,6 +15,9 @@ pub(crate) use opentelemetry_semantic_conventions::attribute::{
     URL_PATH, URL_SCHEME, URL_TEMPLATE, USER_ID,
 };
 pub(crate) use opentelemetry_semantic_conventions::metric::{
+    DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_CONNECTION_IDLE_MAX, DB_CLIENT_CONNECTION_IDLE_MIN,
+    DB_CLIENT_CONNECTION_MAX, DB_CLIENT_CONNECTION_PENDING_REQUESTS, DB_CLIENT_CONNECTION_TIMEOUTS,
+    DB_CLIENT_CONNECTION_USE_TIME, DB_CLIENT_CONNECTION_WAIT_TIME, DB_CLIENT_OPERATION_DURATION,
     HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE,
     HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_RESPONSE_BODY_SIZE, PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_THREAD_COUNT,
@@ -88,3 +93,8 @@ pub(crate) const PERIOD: &str = "period";
 pub(crate) const SCOPE: &str = "scope";
 /// A kind of transaction, by the name that it is declared with.
 pub(crate) const TRANSACTION_NAME: &str = "transaction.name";
+/// On the records of slow and of repeated statements: seconds, and how often so far.
+pub(crate) const DB_DURATION: &str = "orderscope.db.duration";
+pub(crate) const DB_REPEATED: &str = "orderscope.db.repeated";
+/// Rows that a statement changed.
+pub(crate) const DB_AFFECTED_ROWS: &str = "orderscope.db.affected_rows";

@@ -2,23 +2,30 @@
 
 mod error_group;
 mod funnel;
+mod pool;
 mod sessions;
+mod statement;
 mod transaction;
 mod users;
 
 pub use error_group::ErrorGroup;
 pub use funnel::{Funnel, FunnelStep};
+pub use pool::Pool;
 pub use sessions::Sessions;
+pub use statement::Statement;
 pub use transaction::Transaction;
 pub use users::{Feature, Period, Users};
 
-use crate::metrics::{Exemplar, HistogramReading, Instrument, Kind, Registry, Storage, Unit};
+use crate::metrics::{
+    Exemplar, Histogram, HistogramReading, Instrument, Kind, Registry, Storage, Unit,
+};
 
 /// All numbers of a [`Telemetry`](crate::Telemetry), as they were when it was asked.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     metrics: Vec<Metric>,
     error_groups: Vec<ErrorGroup>,
+    statements: Vec<Statement>,
 }
 
 /// One instrument of a [`Snapshot`].
@@ -53,6 +60,7 @@ impl Snapshot {
                 .map(|instrument| Metric::of(instrument))
                 .collect(),
             error_groups: Vec::new(),
+            statements: Vec::new(),
         }
     }
 
@@ -61,6 +69,20 @@ impl Snapshot {
             error_groups,
             ..self
         }
+    }
+
+    pub(crate) fn with_statements(self, statements: Vec<Statement>) -> Self {
+        Self { statements, ..self }
+    }
+
+    /// The statements that took the longest in all, the longest first, at most 100.
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// The pools that are [watched](crate::database), in the order of their names.
+    pub fn pools(&self) -> Vec<Pool> {
+        Pool::all_of(self)
     }
 
     /// Groups of errors since the process began, the most frequent first, at most 100. An error is
@@ -245,12 +267,7 @@ impl Value {
             Storage::Histogram(histogram) => {
                 let mut reading = HistogramReading::default();
                 histogram.read_into(&mut reading);
-                Self::Distribution(Distribution {
-                    edges: histogram.edges().values().to_vec(),
-                    buckets: reading.buckets,
-                    sum: reading.sum,
-                    exemplar: histogram.exemplar(),
-                })
+                Self::Distribution(Distribution::of(histogram, reading))
             }
         }
     }
@@ -267,6 +284,16 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// What `histogram` was read to hold.
+    pub(crate) fn of(histogram: &Histogram, reading: HistogramReading) -> Self {
+        Self {
+            edges: histogram.edges().values().to_vec(),
+            buckets: reading.buckets,
+            sum: reading.sum,
+            exemplar: histogram.exemplar(),
+        }
+    }
+
     /// How many values were recorded.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()

@@ -181,6 +181,62 @@ impl Telemetry {
         })
     }
 
+    /// A pool of sqlx whose queries, connections and transactions are measured, for PostgreSQL, MySQL
+    /// and SQLite. [`crate::database`] says what is recorded. `name` is the pool's,
+    /// `db.client.connection.pool.name`: pools of one name are shown as one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = orderscope::Telemetry::builder("orders").build()?;
+    /// let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    /// let database = telemetry.database("orders-db", pool);
+    /// sqlx::query("CREATE TABLE orders (id INTEGER)").execute(&database).await?;
+    /// let mut transaction = database.begin().await?;
+    /// sqlx::query("INSERT INTO orders VALUES (7)").execute(&mut transaction).await?;
+    /// transaction.commit().await?;
+    /// let insert = [("db.query.summary", "INSERT orders")];
+    /// let durations = telemetry.snapshot().histogram("db.client.operation.duration", &insert);
+    /// assert_eq!(durations.count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "sqlx")]
+    pub fn database<DB: sqlx::Database>(
+        &self,
+        name: &str,
+        pool: sqlx::Pool<DB>,
+    ) -> crate::database::Database<DB> {
+        crate::database::Database::new(self.inner.pipeline, name, pool)
+    }
+
+    /// The layer that measures queries of sqlx that run through no [`Database`](crate::database::Database)
+    /// of ours, by the events that sqlx emits of them, for an application that composes its own
+    /// subscriber. It reads those events by itself, whatever other layers read; an `EnvFilter` over
+    /// the whole subscriber must let `sqlx::query=debug` pass. [`crate::database`] says what is missing
+    /// then.
+    ///
+    /// ```
+    /// use tracing_subscriber::layer::SubscriberExt as _;
+    ///
+    /// let telemetry = orderscope::Telemetry::builder("orders").without_subscriber().build()?;
+    /// let subscriber = tracing_subscriber::registry().with(telemetry.bare_queries_layer());
+    /// # drop(subscriber);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    pub fn bare_queries_layer<S>(&self) -> crate::database::BareQueriesLayer<S>
+    where
+        S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    {
+        crate::database::bare_queries_layer(self.inner.pipeline)
+    }
+
+    /// Shows a pool of connections of any kind on the metrics, as far as it can tell of itself;
+    /// [`crate::database`] says which can tell what. `name` is `db.client.connection.pool.name`.
+    pub fn watch_pool(&self, name: &str, status: impl crate::database::PoolStatus) {
+        crate::database::watch_pool(self.inner.pipeline, name, status);
+    }
+
     /// The page that Prometheus scrapes, for any router whatever its state: Prometheus text, or
     /// OpenMetrics with exemplars when the scraper prefers it. Add it after the layer, so that
     /// scrapes are not measured as requests.
@@ -306,7 +362,11 @@ impl Inner {
     fn look(&self) -> Snapshot {
         let release = self.resource.get(semconv::SERVICE_VERSION);
         let groups = self.pipeline.error_groups.shown(release);
-        Snapshot::of(&self.pipeline.registry).with_error_groups(groups)
+        let statements = self.pipeline.known_databases();
+        let statements = statements.map(|databases| databases.statements());
+        Snapshot::of(&self.pipeline.registry)
+            .with_error_groups(groups)
+            .with_statements(statements.unwrap_or_default())
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn log_in(
         sqlx::query_scalar("SELECT id FROM customers WHERE name = ? AND password = ?")
             .bind(&credentials.customer)
             .bind(credentials.password)
-            .fetch_optional(&mut *rows)
+            .fetch_optional(&mut rows)
             .await?;
     let Some(customer) = customer else {
         tracing::warn!(customer = credentials.customer, "login refused");
@@ -49,7 +49,7 @@ pub(crate) async fn log_in(
     let session = sqlx::query("INSERT INTO sessions (token, customer) VALUES (?, ?)")
         .bind(&token)
         .bind(customer)
-        .execute(&mut *rows)
+        .execute(&mut rows)
         .await?
         .last_insert_rowid();
     rows.commit().await?;
@@ -68,7 +68,7 @@ pub(crate) async fn recognise(
         let known: Option<(i64, i64)> =
             sqlx::query_as("SELECT customer, rowid FROM sessions WHERE token = ?")
                 .bind(token)
-                .fetch_optional(&mut *platform.database.read().await?)
+                .fetch_optional(&mut platform.database.read().await?)
                 .await?;
         if let Some((customer, session)) = known {
             identify(customer, session);

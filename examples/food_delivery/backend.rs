@@ -45,9 +45,12 @@ impl Backend {
         let logs = memory.logs();
         let mut events = BTreeMap::new();
         for log in &logs {
-            // Sessions are told of by the telemetry itself.
-            let is_session = log.event_name.starts_with("session.");
-            if !is_session && !matches!(&*log.event_name, "" | "exception") {
+            // Sessions and queries are told of by the telemetry itself.
+            let by_itself = ["session.", "orderscope."];
+            let is_by_itself = by_itself
+                .iter()
+                .any(|name| log.event_name.starts_with(name));
+            if !is_by_itself && !matches!(&*log.event_name, "" | "exception") {
                 *events.entry(log.event_name.clone()).or_default() += 1;
             }
         }

@@ -8,7 +8,7 @@ use axum::{
 use orderscope::{events::CartViewed, track_event};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::SqliteExecutor;
 
 use crate::{
     orders::euro,
@@ -39,7 +39,7 @@ pub(crate) async fn open_cart(
     let mut rows = platform.database.write().await?;
     let cart: i64 = sqlx::query_scalar("INSERT INTO carts (customer) VALUES (?) RETURNING id")
         .bind(customer)
-        .fetch_one(&mut *rows)
+        .fetch_one(&mut rows)
         .await?;
     rows.commit().await?;
     Ok((StatusCode::CREATED, Json(json!({ "id": cart }))))
@@ -58,7 +58,7 @@ pub(crate) async fn add_item(
     .bind(quantity)
     .bind(cart)
     .bind(dish)
-    .execute(&mut *rows)
+    .execute(&mut rows)
     .await?;
     if added.rows_affected() == 0 {
         return Err(Failure::not_found("no such cart or dish"));
@@ -72,7 +72,7 @@ pub(crate) async fn view_cart(
     State(platform): State<Platform>,
     Path(cart_id): Path<i64>,
 ) -> Result<Json<Cart>, Failure> {
-    let cart = contents(&mut *platform.database.read().await?, cart_id).await?;
+    let cart = contents(&mut platform.database.read().await?, cart_id).await?;
     track_event(CartViewed {
         cart_id,
         items: cart.items,
@@ -82,7 +82,10 @@ pub(crate) async fn view_cart(
 }
 
 /// How much is in a cart, and what it costs.
-pub(crate) async fn contents(rows: &mut SqliteConnection, cart: i64) -> Result<Cart, sqlx::Error> {
+pub(crate) async fn contents(
+    rows: impl SqliteExecutor<'_>,
+    cart: i64,
+) -> Result<Cart, sqlx::Error> {
     let (items, cents) = sqlx::query_as(
         "SELECT coalesce(sum(quantity), 0), coalesce(sum(quantity * cents), 0)
          FROM cart_items JOIN dishes ON dishes.id = dish WHERE cart = ?",

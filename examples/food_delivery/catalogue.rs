@@ -49,7 +49,7 @@ pub(crate) async fn restaurants(
 ) -> Result<Json<Vec<Restaurant>>, Failure> {
     let rows: Vec<(i64, String, String)> =
         sqlx::query_as("SELECT id, name, cuisine FROM restaurants ORDER BY name")
-            .fetch_all(&mut *platform.database.read().await?)
+            .fetch_all(&mut platform.database.read().await?)
             .await?;
     let restaurants = rows
         .into_iter()
@@ -64,7 +64,7 @@ pub(crate) async fn dishes(
     let rows: Vec<(i64, String, i64)> =
         sqlx::query_as("SELECT id, name, cents FROM dishes WHERE restaurant = ? ORDER BY id")
             .bind(restaurant)
-            .fetch_all(&mut *platform.database.read().await?)
+            .fetch_all(&mut platform.database.read().await?)
             .await?;
     if rows.is_empty() {
         return Err(Failure::not_found("no such restaurant"));
@@ -81,7 +81,7 @@ pub(crate) async fn dish(
          FROM dishes JOIN restaurants ON restaurants.id = restaurant WHERE dishes.id = ?",
     )
     .bind(dish_id)
-    .fetch_optional(&mut *platform.database.read().await?)
+    .fetch_optional(&mut platform.database.read().await?)
     .await?;
     let (name, cents, restaurant) = row.ok_or(Failure::not_found("no such dish"))?;
     let price = Money::minor(cents, Currency::EUR);
@@ -101,7 +101,7 @@ pub(crate) async fn add_favorite(
     sqlx::query("INSERT INTO favorites (customer, dish) VALUES (?, ?)")
         .bind(customer)
         .bind(dish)
-        .execute(&mut *rows)
+        .execute(&mut rows)
         .await?;
     rows.commit().await?;
     track_event!("favorite_added", dish_id = dish);
@@ -122,7 +122,7 @@ pub(crate) async fn search(
          ORDER BY cents LIMIT 20",
     )
     .bind(&q)
-    .fetch_all(&mut *platform.database.read().await?)
+    .fetch_all(&mut platform.database.read().await?)
     .await?;
     track_event!("search", text = q, results = rows.len());
     Ok(Json(menu(rows)))
@@ -169,7 +169,7 @@ async fn sales_after(
     .bind(restaurant)
     .bind(after)
     .bind(EXPORT_PAGE)
-    .fetch_all(&mut *platform.database.read().await?)
+    .fetch_all(&mut platform.database.read().await?)
     .await
 }
 

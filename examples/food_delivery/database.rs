@@ -3,9 +3,12 @@
 
 use std::{path::Path, time::Duration};
 
+use orderscope::{
+    Telemetry,
+    database::{self, Connection, Operation, Transaction},
+};
 use sqlx::{
-    Sqlite, SqliteConnection, SqlitePool, Transaction,
-    pool::PoolConnection,
+    Sqlite, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::sleep;
@@ -23,40 +26,79 @@ pub(crate) const RESTAURANTS: i64 = 24;
 
 pub(crate) const CUSTOMERS: i64 = 500;
 
-/// Connections to the database: one that writes, so that writers queue here and not in SQLite's
-/// locks, and a few that read.
+/// Connections to the database, watched: one that writes, so that writers queue here and not in
+/// SQLite's locks, and a few that read.
 #[derive(Clone)]
 pub(crate) struct Database {
+    writer: database::Database<Sqlite>,
+    readers: database::Database<Sqlite>,
+}
+
+/// The same before anybody watches.
+struct Pools {
     writer: SqlitePool,
     readers: SqlitePool,
 }
 
 impl Database {
     /// One in memory, with all that [`create`](Self::create) puts into one.
-    pub(crate) async fn in_memory() -> Result<Self, sqlx::Error> {
+    pub(crate) async fn in_memory(telemetry: &Telemetry) -> Result<Self, sqlx::Error> {
         // Readers of the shared cache take table locks unless they read what is uncommitted.
         let options = "sqlite::memory:"
             .parse::<SqliteConnectOptions>()?
             .pragma("read_uncommitted", "true");
-        let database = Self::connect(options).await?;
-        database.seed().await?;
-        Ok(database)
+        let pools = Pools::connect(options).await?;
+        pools.seed().await?;
+        Ok(pools.watched(telemetry))
     }
 
     /// Makes the schema, and restaurants, dishes, past sales and customers in it.
     pub(crate) async fn create(file: &Path) -> Result<(), sqlx::Error> {
-        let database = Self::connect(in_file(file).create_if_missing(true)).await?;
-        database.seed().await?;
-        database.readers.close().await;
-        database.writer.close().await;
+        let pools = Pools::connect(in_file(file).create_if_missing(true)).await?;
+        pools.seed().await?;
+        pools.readers.close().await;
+        pools.writer.close().await;
         Ok(())
     }
 
     /// One that was [created](Self::create), beside others that use it.
-    pub(crate) async fn join(file: &Path) -> Result<Self, sqlx::Error> {
-        Self::connect(in_file(file)).await
+    pub(crate) async fn join(file: &Path, telemetry: &Telemetry) -> Result<Self, sqlx::Error> {
+        Ok(Pools::connect(in_file(file)).await?.watched(telemetry))
     }
 
+    pub(crate) async fn read(&self) -> Result<Connection<Sqlite>, sqlx::Error> {
+        self.readers.acquire().await
+    }
+
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        // At once a writer: what was read first might be another process's past by the first write.
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Holds a connection for as long as `text` would take to find in a table that does not fit
+    /// in memory: from 120 to 400 ms, the same for the same text.
+    pub(crate) async fn scan(&self, text: &str) -> Result<(), sqlx::Error> {
+        let weight = text
+            .bytes()
+            .fold(17_u64, |sum, byte| sum * 31 + u64::from(byte));
+        let _connection = self.read().await?;
+        let searching = async {
+            sleep(Duration::from_millis(120 + weight % 281)).await;
+            Ok(())
+        };
+        let operation = Operation::new("SEARCH dishes").system("sqlite");
+        database::time(operation, searching).await
+    }
+
+    /// Forgets all but the newest carts, orders, favourites and sessions.
+    pub(crate) async fn tidy(&self) -> Result<(), sqlx::Error> {
+        let mut rows = self.write().await?;
+        sqlx::raw_sql(TIDY).execute(&mut rows).await?;
+        rows.commit().await
+    }
+}
+
+impl Pools {
     async fn connect(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         // The database lives as long as a connection to it, so one is never given up.
         let pool = || {
@@ -73,35 +115,15 @@ impl Database {
         Ok(Self { writer, readers })
     }
 
-    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
-        self.readers.acquire().await
-    }
-
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        // At once a writer: what was read first might be another process's past by the first write.
-        self.writer.begin_with("BEGIN IMMEDIATE").await
-    }
-
-    /// Holds a connection for as long as `text` would take to find in a table that does not fit
-    /// in memory: from 120 to 400 ms, the same for the same text.
-    pub(crate) async fn scan(&self, text: &str) -> Result<(), sqlx::Error> {
-        let _connection = self.read().await?;
-        let weight = text
-            .bytes()
-            .fold(17_u64, |sum, byte| sum * 31 + u64::from(byte));
-        sleep(Duration::from_millis(120 + weight % 281)).await;
-        Ok(())
-    }
-
-    /// Forgets all but the newest carts, orders, favourites and sessions.
-    pub(crate) async fn tidy(&self) -> Result<(), sqlx::Error> {
-        let mut rows = self.write().await?;
-        sqlx::raw_sql(TIDY).execute(&mut *rows).await?;
-        rows.commit().await
+    fn watched(self, telemetry: &Telemetry) -> Database {
+        Database {
+            writer: telemetry.database("writer", self.writer),
+            readers: telemetry.database("readers", self.readers),
+        }
     }
 
     async fn seed(&self) -> Result<(), sqlx::Error> {
-        let mut rows = self.write().await?;
+        let mut rows = self.writer.begin().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut *rows).await?;
         for id in 1..=RESTAURANTS {
             open_restaurant(&mut rows, id).await?;

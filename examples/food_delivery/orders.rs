@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use metrics::Unit;
+use orderscope::database::Connection;
 use orderscope::{
     capture_error, context, critical,
     events::{CheckoutStarted, Currency, Money, OrderPlaced, PaymentFailed, PaymentSucceeded},
@@ -15,7 +16,7 @@ use orderscope::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::Sqlite;
 
 use crate::{
     accounts::LoggedIn,
@@ -83,7 +84,7 @@ pub(crate) async fn check_out(
     Json(order): Json<NewOrder>,
 ) -> Result<(StatusCode, Json<Order>), Failure> {
     let gift = match &order.coupon {
-        Some(code) => gift(&mut *platform.database.read().await?, code).await?,
+        Some(code) => gift(&mut platform.database.read().await?, code).await?,
         None => 0,
     };
     let mut rows = platform.database.write().await?;
@@ -102,7 +103,7 @@ pub(crate) async fn check_out(
     .bind(customer)
     .bind(order.payment.as_str())
     .bind(cents)
-    .fetch_one(&mut *rows)
+    .fetch_one(&mut rows)
     .await?;
     rows.commit().await?;
     track_event(CheckoutStarted {
@@ -120,7 +121,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Order>, Failure> {
     let row: Option<(i64, i64)> = sqlx::query_as("SELECT cents, stage FROM orders WHERE id = ?")
         .bind(order)
-        .fetch_optional(&mut *platform.database.read().await?)
+        .fetch_optional(&mut platform.database.read().await?)
         .await?;
     let (cents, stage) = row.ok_or(Failure::not_found("no such order"))?;
     let stage = stage_name(stage);
@@ -139,7 +140,7 @@ pub(crate) async fn pay(
     let bill: Option<(String, i64)> =
         sqlx::query_as("SELECT payment, cents FROM orders WHERE id = ?")
             .bind(order_id)
-            .fetch_optional(&mut *platform.database.read().await?)
+            .fetch_optional(&mut platform.database.read().await?)
             .await?;
     let (method, cents) = bill.ok_or(Failure::not_found("no such order"))?;
     if method != Payment::Cash.as_str() {
@@ -149,7 +150,7 @@ pub(crate) async fn pay(
     let mut rows = platform.database.write().await?;
     let paid = sqlx::query("UPDATE orders SET paid = 1 WHERE id = ? AND NOT paid")
         .bind(order_id)
-        .execute(&mut *rows)
+        .execute(&mut rows)
         .await?;
     rows.commit().await?;
     if paid.rows_affected() == 0 {
@@ -222,7 +223,7 @@ pub(crate) fn stage_name(stage: i64) -> &'static str {
 
 /// What a coupon takes off the bill: the price of the cheapest dish that it gives away.
 #[tracing::instrument(skip(rows))]
-async fn gift(rows: &mut SqliteConnection, code: &str) -> Result<i64, Failure> {
+async fn gift(rows: &mut Connection<Sqlite>, code: &str) -> Result<i64, Failure> {
     let known: Option<String> = sqlx::query_scalar("SELECT code FROM coupons WHERE code = ?")
         .bind(code)
         .fetch_optional(&mut *rows)

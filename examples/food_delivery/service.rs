@@ -58,8 +58,8 @@ impl Service {
         let closing = Deadline::new();
         let provider = PaymentProvider::new(payments.address, &telemetry)?;
         let database = match &arguments.replica {
-            Some(shared) => Database::join(shared).await?,
-            None => Database::in_memory().await?,
+            Some(shared) => Database::join(shared, &telemetry).await?,
+            None => Database::in_memory(&telemetry).await?,
         };
         let platform = Platform::new(database, provider, closing.clone());
         let errands = platform.errands.clone();

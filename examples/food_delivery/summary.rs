@@ -21,6 +21,7 @@ use crate::{
     ledger::Ledger,
     problems::Problems,
     requests::Requests,
+    statements::{Pools, Statements},
     tallies::Tallies,
     transactions::Transactions,
 };
@@ -49,6 +50,9 @@ pub(crate) struct Summary {
     active_users: Active,
     features: Features,
     transactions: Transactions,
+    /// The slowest ones.
+    statements: Statements,
+    pools: Pools,
     ledger: Ledger,
     /// What arrived in the backend in memory, if it was that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +84,8 @@ impl Summary {
             active_users: Active::of(snapshot),
             features: Features::of(snapshot),
             transactions: Transactions::of(snapshot),
+            statements: Statements::of(snapshot),
+            pools: Pools::of(snapshot),
             ledger: Ledger::of(ledger),
             received,
         }
@@ -173,7 +179,7 @@ impl Display for Summary {
              requests.\n"
         )?;
         write!(f, "{}{}{}", self.tallies, self.error_groups, self.funnels)?;
-        write!(f, "{}", self.transactions)?;
+        write!(f, "{}{}{}", self.transactions, self.statements, self.pools)?;
         if let Some(sessions) = &self.sessions {
             write!(f, "{sessions}")?;
         }

@@ -99,7 +99,7 @@ pub(crate) async fn find_courier(platform: Platform, order_id: i64) {
 
 async fn courier_on_shift(platform: &Platform) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar("SELECT name FROM couriers ORDER BY random() LIMIT 1")
-        .fetch_optional(&mut *platform.database.read().await?)
+        .fetch_optional(&mut platform.database.read().await?)
         .await
 }
 
@@ -111,7 +111,7 @@ async fn cook(platform: &Platform, tick: u64) -> Result<u64, sqlx::Error> {
         sqlx::query("UPDATE orders SET stage = stage + 1 WHERE paid AND stage < ? AND id % 3 = ?")
             .bind(last_stage())
             .bind((tick % 3).cast_signed())
-            .execute(&mut *rows)
+            .execute(&mut rows)
             .await?;
     rows.commit().await?;
     if tick % TIDY_EVERY == TIDY_EVERY - 1 {
@@ -140,7 +140,7 @@ async fn next_stage(platform: &Platform, order: i64, seen: Option<i64>) -> Optio
 async fn stage(platform: &Platform, order: i64) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar("SELECT stage FROM orders WHERE id = ?")
         .bind(order)
-        .fetch_optional(&mut *platform.database.read().await?)
+        .fetch_optional(&mut platform.database.read().await?)
         .await
 }
 
@@ -177,10 +177,10 @@ async fn meet(platform: &Platform, position: Position) -> Result<i64, sqlx::Erro
         .bind(position.courier)
         .bind(position.latitude)
         .bind(position.longitude)
-        .execute(&mut *rows)
+        .execute(&mut rows)
         .await?;
     let waiting = sqlx::query_scalar("SELECT count(*) FROM orders WHERE stage = 2")
-        .fetch_one(&mut *rows)
+        .fetch_one(&mut rows)
         .await?;
     rows.commit().await?;
     Ok(waiting)

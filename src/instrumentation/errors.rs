@@ -286,6 +286,7 @@ mod planted {
             identity: None,
             panic_is_recorded: false,
             trail: None,
+            repeats: None,
         }
     }
 

@@ -141,6 +141,13 @@ impl Histogram {
         }
     }
 
+    /// One of no instrument, of seconds.
+    pub(crate) fn apart(edges: &[f64]) -> Self {
+        let per_one = 1_000_000_000;
+        let edges = Edges::new(edges, Scale::Whole { per_one });
+        Self::new(Arc::new(edges), Arc::default())
+    }
+
     pub(crate) fn edges(&self) -> &Edges {
         &self.edges
     }

@@ -90,6 +90,15 @@ impl<K, V> InsertOnlyMap<K, V> {
         }
     }
 
+    /// Every value that is there by now.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.chains.iter().flat_map(|chain| {
+            let first = chain.get().map(|node| &**node);
+            let nodes = std::iter::successors(first, |node| node.next.get().map(|node| &**node));
+            nodes.map(|node| &node.value)
+        })
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)

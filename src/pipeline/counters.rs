@@ -1,8 +1,8 @@
 //! The counters that several sources raise, each found without a lock.
 
 use crate::{
-    catalog::{errors, events, logs},
-    metrics::{Counter, CountersByValue, Registry},
+    catalog::{errors, events, logs, telemetry::EVICTIONS},
+    metrics::{Counter, CountersByValue, Family, Registry},
     records::Severity,
     semconv,
 };
@@ -21,6 +21,8 @@ pub(crate) struct Counters {
     pub(crate) events: CountersByValue,
     /// By reason.
     pub(crate) events_refused: CountersByValue,
+    /// By store.
+    pub(super) evictions: Family<Counter>,
 }
 
 impl Counters {
@@ -47,6 +49,7 @@ impl Counters {
             panics: registry.counter(&errors::PANICS).kept(&[]),
             events: CountersByValue::new(registry.counter(&events::EVENTS), semconv::EVENT),
             events_refused,
+            evictions: registry.counter(&EVICTIONS),
         }
     }
 

@@ -7,10 +7,10 @@
 
 use super::{Sharing, subject};
 use crate::{
-    catalog::{events::EVENTS_UNCHECKED, telemetry::EVICTIONS},
+    catalog::events::EVENTS_UNCHECKED,
     clock::{Anchor, Clock},
     fork::Lock,
-    metrics::{Counter, Registry},
+    metrics::{Counter, Family, Registry},
     records::Record,
     semconv,
     shared_state::{MOST_MET, Meeting, Seen, Unavailable},
@@ -241,9 +241,8 @@ impl GivenIds {
             .unwrap_or_default()
     }
 
-    pub(super) fn observe(&'static self, registry: &Registry) {
-        let evicted = registry.counter(&EVICTIONS);
-        let evicted = evicted.kept(&[(semconv::STORE, "event_ids")]);
+    pub(super) fn observe(&'static self, registry: &Registry, evictions: &Family<Counter>) {
+        let evicted = evictions.kept(&[(semconv::STORE, "event_ids")]);
         registry.observe(move || {
             if let Some(seen) = self.seen.hold() {
                 evicted.absolute(seen.evicted());

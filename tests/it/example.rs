@@ -196,6 +196,7 @@ fn assert_every_signal_is_told(summary: &Value) {
         ],
     );
     assert_errors_are_grouped(summary);
+    assert_statements_are_told(summary);
     assert_funnels_add_up(summary);
     assert_users_are_told(summary);
     assert_sessions_add_up(summary);
@@ -291,6 +292,36 @@ fn assert_users_are_told(summary: &Value) {
     let favorites = &summary["features"]["favorites"];
     assert!(of_day(&favorites["users"]) > 0, "{favorites}");
     assert!(favorites["usage"].as_f64() > Some(0.0), "{favorites}");
+}
+
+/// The slowest statements without their values, and who waited for which pool.
+fn assert_statements_are_told(summary: &Value) {
+    let statements = summary["statements"].as_array().unwrap();
+    assert_eq!(statements.len(), 10, "{statements:#?}");
+    let total = |statement: &Value| statement["total_seconds"].as_f64().unwrap();
+    assert!(statements.is_sorted_by(|one, next| total(one) >= total(next)));
+    let summaries: Vec<_> = statements
+        .iter()
+        .map(|of| of["summary"].as_str().unwrap())
+        .collect();
+    assert!(summaries.contains(&"SEARCH dishes"), "{summaries:?}");
+    for statement in statements {
+        assert!(statement["calls"].as_u64() > Some(0), "{statement}");
+        assert!(
+            !statement["text"].as_str().unwrap().contains('\''),
+            "{statement}"
+        );
+    }
+    let pools = summary["pools"].as_array().unwrap();
+    let names: Vec<_> = pools
+        .iter()
+        .map(|pool| pool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["readers", "writer"]);
+    for pool in pools {
+        assert!(pool["acquired"].as_u64() > Some(100), "{pool}");
+        assert!(pool["wait_p99_seconds"].is_f64() && pool["use_p99_seconds"].is_f64());
+    }
 }
 
 /// Every error is of a group, and each group says whom it met.

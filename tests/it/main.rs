@@ -9,6 +9,7 @@
 mod allocations;
 mod backends;
 mod bugs;
+mod database;
 mod descriptors;
 mod example;
 mod exposition;
@@ -21,6 +22,7 @@ mod loopback;
 mod misuse;
 mod otlp;
 mod page;
+mod postgres;
 mod programs;
 mod prometheus;
 mod redis;

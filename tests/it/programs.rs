@@ -48,6 +48,24 @@ pub(crate) fn valgrind() -> PathBuf {
     located("VALGRIND", on_the_path("valgrind"))
 }
 
+/// A program of PostgreSQL: its folder is none of the `PATH`.
+pub(crate) fn postgres(program: &str) -> PathBuf {
+    let named = env::var_os("POSTGRES_BIN").map(PathBuf::from);
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let installed = versions.flatten().map(|version| version.path().join("bin"));
+    let mut programs = named
+        .into_iter()
+        .chain(installed)
+        .map(|folder| folder.join(program));
+    programs
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| {
+            panic!("{program} of PostgreSQL is absent: run `bash tests/run`, which installs it")
+        })
+}
+
 /// A build of the programs with bugs.
 pub(crate) fn bugs(build: &str) -> PathBuf {
     let of_run = repository().join("target/host/bugs");

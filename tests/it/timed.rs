@@ -2,5 +2,6 @@
 //! telemetry, not who else is busy on the machine.
 
 mod attempts;
+mod database;
 mod metrics_listener;
 mod scrapes;

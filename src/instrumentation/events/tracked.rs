@@ -452,6 +452,7 @@ mod tests {
             identity: None,
             panic_is_recorded: false,
             trail: None,
+            repeats: None,
         });
         let _entered = enter(&mut request);
         code();

@@ -98,6 +98,7 @@ impl Exchange {
             identity: None,
             panic_is_recorded: false,
             trail: None,
+            repeats: None,
         });
         Self {
             instruments,

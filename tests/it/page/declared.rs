@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use orderscope::{
     Telemetry, catalog,
+    database::PoolStatus,
     events::{ActiveUsers, Feature, Funnel, Sessions, Transaction},
     export::{Destination, InMemory},
     metrics::Kind,
@@ -22,7 +23,48 @@ use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
-const NAMES: [(&str, &str, &str); 62] = [
+const NAMES: [(&str, &str, &str); 71] = [
+    (
+        "db.client.operation.duration",
+        "db_client_operation_duration_seconds",
+        "seconds",
+    ),
+    (
+        "db.client.connection.count",
+        "db_client_connection_count",
+        "",
+    ),
+    ("db.client.connection.max", "db_client_connection_max", ""),
+    (
+        "db.client.connection.idle.max",
+        "db_client_connection_idle_max",
+        "",
+    ),
+    (
+        "db.client.connection.idle.min",
+        "db_client_connection_idle_min",
+        "",
+    ),
+    (
+        "db.client.connection.pending_requests",
+        "db_client_connection_pending_requests",
+        "",
+    ),
+    (
+        "db.client.connection.wait_time",
+        "db_client_connection_wait_time_seconds",
+        "seconds",
+    ),
+    (
+        "db.client.connection.use_time",
+        "db_client_connection_use_time_seconds",
+        "seconds",
+    ),
+    (
+        "db.client.connection.timeouts",
+        "db_client_connection_timeouts",
+        "",
+    ),
     (
         "http.client.request.duration",
         "http_client_request_duration_seconds",
@@ -264,7 +306,22 @@ const NAMES: [(&str, &str, &str); 62] = [
 ];
 
 /// Not on the page of a service that did nothing yet, and why.
-const ABSENT_AT_FIRST: [(&str, &str); 39] = [
+const ABSENT_AT_FIRST: [(&str, &str); 48] = [
+    ("db.client.operation.duration", "nobody watched a database"),
+    ("db.client.connection.count", "nobody watched a database"),
+    ("db.client.connection.max", "nobody watched a database"),
+    ("db.client.connection.idle.max", "nobody watched a database"),
+    ("db.client.connection.idle.min", "nobody watched a database"),
+    (
+        "db.client.connection.pending_requests",
+        "nobody watched a database",
+    ),
+    (
+        "db.client.connection.wait_time",
+        "nobody watched a database",
+    ),
+    ("db.client.connection.use_time", "nobody watched a database"),
+    ("db.client.connection.timeouts", "nobody watched a database"),
     (
         "http.client.request.duration",
         "a series for each server that was called",
@@ -401,8 +458,11 @@ const ABSENT_AT_FIRST: [(&str, &str); 39] = [
 
 /// The conventions' names that end in `_count` and are no histograms. `promtool` says the same of
 /// each; nothing else may be said.
-const COUNTS_THAT_ARE_GAUGES: [&str; 2] =
-    ["process_thread_count", "process_unix_file_descriptor_count"];
+const COUNTS_THAT_ARE_GAUGES: [&str; 3] = [
+    "db_client_connection_count",
+    "process_thread_count",
+    "process_unix_file_descriptor_count",
+];
 
 #[test]
 fn every_instrument_of_the_catalog_is_on_the_page_or_its_absence_is_explained() {
@@ -488,7 +548,7 @@ fn counters_of_a_fixed_set_stand_at_zero_before_the_first_event() {
     assert_eq!(series("orderscope_http_server_requests_finished"), 7 * 6);
     assert_eq!(series("orderscope_instruments_refused"), 4);
     // The instruments of the catalog that have attributes.
-    assert_eq!(series("orderscope_series_overflowed"), 50);
+    assert_eq!(series("orderscope_series_overflowed"), 59);
     assert_eq!(series("orderscope_values_refused"), 2);
     // Of metrics, and of records.
     assert_eq!(series("orderscope_values_truncated"), 2);
@@ -537,7 +597,7 @@ fn edges_are_the_same_numbers_in_both_formats_written_with_a_point() {
             .collect::<BTreeMap<_, _>>()
     });
     assert_eq!(pages[0], pages[1]);
-    assert_eq!(pages[0].len(), 10);
+    assert_eq!(pages[0].len(), 13);
     for descriptor in catalog::ALL.iter().filter(|d| d.kind() == Kind::Histogram) {
         let (_, family, _) = NAMES
             .iter()
@@ -568,6 +628,39 @@ fn sending() -> Subject {
         .sessions(Sessions::new().lateness(Duration::ZERO))
         .feature(Feature::new("search").used_by("search"));
     Subject::of(builder.funnel(checkout).transaction(payment))
+}
+
+/// A pool that tells all.
+struct Talkative;
+
+impl PoolStatus for Talkative {
+    fn idle(&self) -> Option<u64> {
+        Some(3)
+    }
+
+    fn used(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    fn max(&self) -> Option<u64> {
+        Some(9)
+    }
+
+    fn pending_requests(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn idle_max(&self) -> Option<u64> {
+        Some(8)
+    }
+
+    fn idle_min(&self) -> Option<u64> {
+        Some(2)
+    }
+
+    fn timeouts(&self) -> Option<u64> {
+        Some(1)
+    }
 }
 
 async fn busy(subject: &Subject) {
@@ -607,6 +700,10 @@ async fn busy(subject: &Subject) {
     let couriers = subject.telemetry.client_layer().layer(service_fn(answer));
     let call = Request::get("http://couriers:3000/").body(()).unwrap();
     couriers.oneshot(call).await.unwrap();
+    let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let database = subject.telemetry.database("orders-db", pool);
+    sqlx::query("SELECT 1").execute(&database).await.unwrap();
+    subject.telemetry.watch_pool("cache", Talkative);
     assert!(subject.telemetry.flush(Duration::from_secs(10)).await);
     // What is said of a session is counted a moment later.
     std::thread::sleep(Duration::from_millis(200));

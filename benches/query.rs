@@ -1,0 +1,149 @@
+//! What a query pays: `cargo bench --bench query`.
+//!
+//! SQLite in memory, on one connection of each pool; every variant runs in turn in short rounds, so
+//! that whatever else the machine does hits them alike. The figure is the median of the differences
+//! to the bare pool, or the bare connection, within each round. SQLite runs a query on a thread of its
+//! own, whose time is in all of them alike; what is added is on the caller's.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    unsafe_code,
+    reason = "a program, with an allocator that counts"
+)]
+
+use orderscope::{
+    Telemetry, database,
+    export::{Destination, InMemory},
+};
+use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    time::Duration,
+};
+use tokio::{runtime, time::Instant};
+
+const ROUNDS: usize = 400;
+const QUERIES: u32 = 50;
+const SQL: &str = "SELECT dish FROM orders WHERE id = ?";
+
+struct Counting;
+
+thread_local! {
+    /// Of this thread alone.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is left to the system's allocator; a counter is all that is added.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Nanoseconds and allocations of a query.
+async fn measured<F: Future>(mut query: impl FnMut() -> F) -> (f64, f64) {
+    let allocations = ALLOCATIONS.get();
+    let began = Instant::now();
+    for _ in 0..QUERIES {
+        query().await;
+    }
+    let took = began.elapsed().as_nanos() as f64;
+    let allocated = (ALLOCATIONS.get() - allocations) as f64;
+    (took / f64::from(QUERIES), allocated / f64::from(QUERIES))
+}
+
+async fn pool() -> SqlitePool {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = options
+        .connect("sqlite::memory:")
+        .await
+        .expect("SQLite in memory");
+    let schema = "CREATE TABLE orders (id INTEGER PRIMARY KEY, dish TEXT NOT NULL);
+                  INSERT INTO orders VALUES (1, 'soup')";
+    sqlx::raw_sql(schema)
+        .execute(&pool)
+        .await
+        .expect("a schema");
+    pool
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+macro_rules! ask {
+    ($executor:expr) => {
+        sqlx::query(SQL)
+            .bind(1)
+            .fetch_optional($executor)
+            .await
+            .expect("a row")
+    };
+}
+
+async fn run(name: &str, telemetry: &Telemetry) {
+    let bare = pool().await;
+    let watched = telemetry.database("orders-db", pool().await);
+    let (mut of_pool, mut of_connection, mut of_time) = (Vec::new(), Vec::new(), Vec::new());
+    let mut allocated = [0.0; 5];
+    for round in 0..ROUNDS {
+        let one = measured(async || ask!(&bare)).await;
+        let two = measured(async || ask!(&watched)).await;
+        let mut mine = bare.acquire().await.expect("a connection");
+        let mut ours = watched.acquire().await.expect("a connection");
+        let (mut three, mut four) = ((0.0, 0.0), (0.0, 0.0));
+        for _ in 0..QUERIES {
+            let began = (Instant::now(), ALLOCATIONS.get());
+            ask!(&mut *mine);
+            let middle = (Instant::now(), ALLOCATIONS.get());
+            ask!(&mut ours);
+            let ended = (Instant::now(), ALLOCATIONS.get());
+            three.0 += (middle.0 - began.0).as_nanos() as f64 / f64::from(QUERIES);
+            four.0 += (ended.0 - middle.0).as_nanos() as f64 / f64::from(QUERIES);
+            three.1 += (middle.1 - began.1) as f64 / f64::from(QUERIES);
+            four.1 += (ended.1 - middle.1) as f64 / f64::from(QUERIES);
+        }
+        let five =
+            measured(async || database::time("SELECT orders", async { Ok::<_, ()>(()) }).await)
+                .await;
+        telemetry.flush(Duration::from_secs(5)).await;
+        if round >= ROUNDS / 10 {
+            of_pool.push(two.0 - one.0);
+            of_connection.push(four.0 - three.0);
+            of_time.push(five.0);
+            allocated = [one.1, two.1, three.1, four.1, five.1];
+        }
+    }
+    let [one, two, three, four, five] = allocated;
+    println!(
+        "{name}: pool {:+.0} ns ({two:.1} allocations for {one:.1}), connection {:+.0} ns \
+         ({four:.1} for {three:.1}), time() {:.0} ns ({five:.1})",
+        median(of_pool),
+        median(of_connection),
+        median(of_time),
+    );
+}
+
+fn main() {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let quiet = Telemetry::builder("orders").build().expect("a telemetry");
+    runtime.block_on(run("metrics", &quiet));
+    let memory = Destination::in_memory("memory", &InMemory::with_bound(1 << 16));
+    let traced = Telemetry::builder("orders").destination(memory).install();
+    let traced = traced.expect("a telemetry");
+    runtime.block_on(run("metrics and spans", &traced));
+}

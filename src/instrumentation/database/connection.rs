@@ -1,0 +1,69 @@
+//! Connections whose queries are measured.
+
+use super::{pool::Used, run::Run, transaction::Transaction};
+use crate::pipeline::Source;
+use sqlx::pool::PoolConnection;
+use std::{fmt, time::Duration};
+
+/// A connection of a [`Database`](super::Database); it goes back to the pool when it is dropped.
+///
+/// `&mut Connection` is an executor, as `&mut PgConnection` and its like are. It does not lead to those
+/// by `*`: their queries would not be seen.
+pub struct Connection<DB: sqlx::Database> {
+    inner: PoolConnection<DB>,
+    pub(super) source: &'static Source,
+    pub(super) slow_after: Duration,
+    /// After the connection: it is in use until then.
+    used: Option<Used>,
+}
+
+impl<DB: sqlx::Database> Connection<DB> {
+    pub(super) fn new(
+        inner: PoolConnection<DB>,
+        source: &'static Source,
+        slow_after: Duration,
+        used: Option<Used>,
+    ) -> Self {
+        Self {
+            inner,
+            source,
+            slow_after,
+            used,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (PoolConnection<DB>, Option<Used>) {
+        (self.inner, self.used)
+    }
+
+    /// The connection itself, for what sqlx offers of it beside queries, such as `COPY` and
+    /// `close_on_drop`: what is done through it is not measured.
+    pub fn bare(&mut self) -> &mut PoolConnection<DB> {
+        &mut self.inner
+    }
+
+    /// Begins a transaction on this connection.
+    ///
+    /// # Errors
+    /// As `sqlx::Connection::begin`.
+    pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, sqlx::Error> {
+        let (source, slow_after) = (self.source, self.slow_after);
+        Transaction::within(&mut *self.inner, source, slow_after, false).await
+    }
+
+    pub(super) fn run(&mut self) -> Run<'_, DB> {
+        Run {
+            connection: &mut self.inner,
+            source: self.source,
+            slow_after: self.slow_after,
+        }
+    }
+}
+
+impl<DB: sqlx::Database> fmt::Debug for Connection<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("pool", &self.source.traits.pool)
+            .finish_non_exhaustive()
+    }
+}

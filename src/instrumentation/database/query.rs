@@ -1,0 +1,249 @@
+//! One operation: measured, and told where it was slow or came too often.
+
+use crate::{
+    context::{self, Happened, Millis},
+    ids::{SpanContext, SpanId, TraceId},
+    pipeline::{Ended, Found, Source},
+    records::{Fields, Log, Record, Severity, Signal, Span, SpanKind},
+    semconv,
+};
+use compact_str::CompactString;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// An operation that takes longer is slow: the product's threshold.
+pub(super) const SLOW_AFTER: Duration = Duration::from_millis(300);
+/// As often does one statement come within one request before that is told.
+const REPEATED: u32 = 10;
+/// The `error.type` of an operation that was given up.
+const CANCELLED: &str = "cancelled";
+/// The EventNames.
+const SLOW_EVENT: &str = "orderscope.db.slow_query";
+const REPEATED_EVENT: &str = "orderscope.db.repeated_query";
+
+/// It starts as one that is given up, is told how it ended, and records when it is dropped.
+#[derive(Debug)]
+pub(super) struct Query {
+    source: &'static Source,
+    found: Found,
+    parent: Option<SpanContext>,
+    started: Instant,
+    slow_after: Duration,
+    pub(super) returned: u64,
+    affected: u64,
+    /// Empty: it succeeded.
+    error: CompactString,
+}
+
+impl Query {
+    #[inline]
+    pub(super) fn begin(source: &'static Source, found: Found, slow_after: Duration) -> Self {
+        let pipeline = source.databases.pipeline;
+        // Of all that found no room, nobody knows which came again.
+        if found.beyond.is_none() && context::repeated(found.statement.digest) == REPEATED {
+            tell_repeated(source, &found);
+        }
+        Self {
+            source,
+            found,
+            parent: context::active(),
+            started: pipeline.clock.now(),
+            slow_after,
+            returned: 0,
+            affected: 0,
+            error: CompactString::const_new(CANCELLED),
+        }
+    }
+
+    #[inline]
+    pub(super) fn succeeded(&mut self) {
+        self.error = CompactString::const_new("");
+    }
+
+    pub(super) fn failed(&mut self, error: CompactString) {
+        self.error = error;
+    }
+
+    /// Of what reads, drivers tell the rows that were read, or those that were changed before.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn affected(&mut self, rows: u64) {
+        const CHANGING: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "UPSERT"];
+        let (operation, _) = parts(self.found.summary());
+        if CHANGING.contains(&operation) {
+            self.affected += rows;
+        }
+    }
+
+    fn describe(&self, fields: &mut Fields) {
+        let traits = &self.source.traits;
+        let summary = self.found.summary();
+        fields.word(semconv::DB_SYSTEM_NAME, &traits.system);
+        fields.word(semconv::DB_QUERY_SUMMARY, summary);
+        let (operation, collection) = parts(summary);
+        fields.word(semconv::DB_OPERATION_NAME, operation);
+        if let Some(collection) = collection {
+            fields.word(semconv::DB_COLLECTION_NAME, collection);
+        }
+        if self.found.text() != summary {
+            fields.word(semconv::DB_QUERY_TEXT, self.found.text());
+        }
+        describe_source(self.source, fields);
+        if self.returned > 0 {
+            let rows = i64::try_from(self.returned).unwrap_or(i64::MAX);
+            fields.number(semconv::DB_RESPONSE_RETURNED_ROWS, rows);
+        }
+        if self.affected > 0 {
+            let rows = i64::try_from(self.affected).unwrap_or(i64::MAX);
+            fields.number(semconv::DB_AFFECTED_ROWS, rows);
+        }
+        if !self.error.is_empty() {
+            fields.word(semconv::ERROR_TYPE, &self.error);
+        }
+    }
+
+    /// A span of a trace that is recorded; it may begin one.
+    fn span(&self) -> Option<(SpanContext, Option<SpanId>)> {
+        let pipeline = self.source.databases.pipeline;
+        if !pipeline.handoff.wants(Signal::Traces) {
+            return None;
+        }
+        let Some(parent) = self.parent else {
+            let trace_id = TraceId::random();
+            let root = SpanContext {
+                trace_id,
+                span_id: SpanId::random(),
+                is_sampled: true,
+            };
+            let is_sampled = pipeline.settings.sampling.begins(trace_id);
+            return is_sampled.then_some((root, None));
+        };
+        let span = SpanContext {
+            span_id: SpanId::random(),
+            ..parent
+        };
+        parent.is_sampled.then_some((span, Some(parent.span_id)))
+    }
+
+    fn tell_slow(&self, within: Option<SpanContext>, now: Instant, duration: Duration) {
+        let pipeline = self.source.databases.pipeline;
+        let log = Log {
+            context: within.or(self.parent),
+            at: now,
+            severity: Severity::Warn,
+            event_name: CompactString::const_new(SLOW_EVENT),
+        };
+        pipeline.record(Record::Log(log), |fields| {
+            fields.message_display(format_args!("slow query: {}", Said(self, duration)));
+            self.describe(fields);
+            fields.float(semconv::DB_DURATION, duration.as_secs_f64());
+            context::describe(fields);
+        });
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        let pipeline = self.source.databases.pipeline;
+        let now = pipeline.clock.now();
+        let duration = now.saturating_duration_since(self.started);
+        let is_slow = duration > self.slow_after;
+        let span = self.span();
+        let own = span.map(|(span, _)| span).or(self.parent);
+        let ended = Ended {
+            duration,
+            // A changed row that is returned is one.
+            rows: self.returned.max(self.affected),
+            error: &self.error,
+            is_slow,
+            exemplar: own.and_then(|own| pipeline.settings.exemplars.choose(own)),
+        };
+        self.source.record(&self.found, &ended);
+        if (is_slow || !self.error.is_empty()) && pipeline.handoff.wants(Signal::Logs) {
+            context::note(now, Happened::Call, Said(self, duration));
+            if is_slow {
+                self.tell_slow(span.map(|(span, _)| span), now, duration);
+            }
+        }
+        if let Some((context, parent)) = span {
+            let record = Span {
+                context,
+                parent,
+                kind: SpanKind::Client,
+                name: self.found.summary().clone(),
+                started: self.started,
+                duration,
+                is_error: !self.error.is_empty(),
+            };
+            pipeline.record(Record::Span(record), |fields| self.describe(fields));
+        }
+    }
+}
+
+#[cold]
+fn tell_repeated(source: &'static Source, found: &Found) {
+    let pipeline = source.databases.pipeline;
+    found.statement.count_repeated();
+    if !pipeline.handoff.wants(Signal::Logs) {
+        return;
+    }
+    let log = Log {
+        context: context::active(),
+        at: pipeline.clock.now(),
+        severity: Severity::Warn,
+        event_name: CompactString::const_new(REPEATED_EVENT),
+    };
+    pipeline.record(Record::Log(log), |fields| {
+        let summary = found.summary();
+        fields.message_display(format_args!(
+            "{summary} ran {REPEATED} times within one request: can one query do it?"
+        ));
+        fields.word(semconv::DB_SYSTEM_NAME, &source.traits.system);
+        fields.word(semconv::DB_QUERY_SUMMARY, summary);
+        fields.word(semconv::DB_QUERY_TEXT, found.text());
+        fields.number(semconv::DB_REPEATED, REPEATED.into());
+        describe_source(source, fields);
+        context::describe(fields);
+    });
+}
+
+fn describe_source(source: &Source, fields: &mut Fields) {
+    let traits = &source.traits;
+    let known = [
+        (semconv::DB_NAMESPACE, &traits.namespace),
+        (semconv::DB_CLIENT_CONNECTION_POOL_NAME, &traits.pool),
+        (semconv::SERVER_ADDRESS, &traits.address),
+    ];
+    for (name, value) in known {
+        if !value.is_empty() {
+            fields.word(name, value);
+        }
+    }
+    if traits.port > 0 {
+        fields.number(semconv::SERVER_PORT, traits.port.into());
+    }
+}
+
+/// The operation, and the table where there is one alone.
+fn parts(summary: &str) -> (&str, Option<&str>) {
+    match summary.split_once(' ') {
+        Some((operation, table)) if !table.contains(' ') => (operation, Some(table)),
+        Some((operation, _)) => (operation, None),
+        None => (summary, None),
+    }
+}
+
+/// `SELECT orders 40001 12.3ms`
+struct Said<'a>(&'a Query, Duration);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(query, took) = self;
+        f.write_str(query.found.summary())?;
+        if !query.error.is_empty() {
+            write!(f, " {}", query.error)?;
+        }
+        write!(f, " {}", Millis(*took))
+    }
+}

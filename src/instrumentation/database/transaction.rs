@@ -1,0 +1,124 @@
+//! Transactions whose queries are measured, their begin and their end as well.
+
+use super::{Connection, failure::error_type, marked::Marked, pool::Used, query::Query, run::Run};
+use crate::pipeline::Source;
+use sqlx::SqlStr;
+use std::{fmt, future::Future, time::Duration};
+
+/// A transaction of a [`Database`](super::Database), rolled back when it is dropped before it is
+/// committed.
+///
+/// `&mut Transaction` is an executor. `BEGIN`, `COMMIT` and `ROLLBACK` are operations as queries are,
+/// and so are `SAVEPOINT` and `RELEASE` of a transaction within one. A rollback by dropping is not:
+/// sqlx does it with the next use of the connection.
+pub struct Transaction<'c, DB: sqlx::Database> {
+    inner: sqlx::Transaction<'c, DB>,
+    source: &'static Source,
+    slow_after: Duration,
+    /// Within another one.
+    is_nested: bool,
+    /// After the connection: it is in use until then.
+    _used: Option<Used>,
+}
+
+impl<DB: sqlx::Database> Transaction<'static, DB> {
+    pub(super) async fn begin(
+        connection: Connection<DB>,
+        statement: Option<SqlStr>,
+    ) -> Result<Self, sqlx::Error> {
+        let (source, slow_after) = (connection.source, connection.slow_after);
+        let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
+        let query = Query::begin(source, source.statement(text), slow_after);
+        let (inner, used) = connection.into_parts();
+        let inner = measured(query, sqlx::Transaction::begin(inner, statement)).await?;
+        Ok(Self {
+            inner,
+            source,
+            slow_after,
+            is_nested: false,
+            _used: used,
+        })
+    }
+}
+
+impl<'c, DB: sqlx::Database> Transaction<'c, DB> {
+    pub(super) async fn within(
+        connection: &'c mut DB::Connection,
+        source: &'static Source,
+        slow_after: Duration,
+        is_nested: bool,
+    ) -> Result<Self, sqlx::Error> {
+        let text = if is_nested { "SAVEPOINT" } else { "BEGIN" };
+        let query = Query::begin(source, source.statement(text), slow_after);
+        let inner = measured(query, sqlx::Connection::begin(connection)).await?;
+        Ok(Self {
+            inner,
+            source,
+            slow_after,
+            is_nested,
+            _used: None,
+        })
+    }
+
+    /// Begins a transaction within this one: a savepoint.
+    ///
+    /// # Errors
+    /// As `sqlx::Connection::begin`.
+    pub async fn begin_nested(&mut self) -> Result<Transaction<'_, DB>, sqlx::Error> {
+        Transaction::within(&mut *self.inner, self.source, self.slow_after, true).await
+    }
+
+    /// Makes what was done in it last.
+    ///
+    /// # Errors
+    /// As `sqlx::Transaction::commit`.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        let text = if self.is_nested { "RELEASE" } else { "COMMIT" };
+        let query = Query::begin(self.source, self.source.statement(text), self.slow_after);
+        measured(query, self.inner.commit()).await
+    }
+
+    /// Undoes what was done in it.
+    ///
+    /// # Errors
+    /// As `sqlx::Transaction::rollback`.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        let found = self.source.statement("ROLLBACK");
+        let query = Query::begin(self.source, found, self.slow_after);
+        measured(query, self.inner.rollback()).await
+    }
+
+    /// The connection itself, for what sqlx offers of it beside queries, such as `COPY`: what is done
+    /// through it is not measured.
+    pub fn bare(&mut self) -> &mut DB::Connection {
+        &mut self.inner
+    }
+
+    pub(super) fn run(&mut self) -> Run<'_, DB> {
+        Run {
+            connection: &mut self.inner,
+            source: self.source,
+            slow_after: self.slow_after,
+        }
+    }
+}
+
+async fn measured<T>(
+    mut query: Query,
+    future: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let result = Marked::new(Box::pin(future)).await;
+    match &result {
+        Ok(_) => query.succeeded(),
+        Err(error) => query.failed(error_type(error)),
+    }
+    result
+}
+
+impl<DB: sqlx::Database> fmt::Debug for Transaction<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("pool", &self.source.traits.pool)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! Pools of connections, read at each collection.
+
+use crate::{
+    catalog::database::{
+        CONNECTION_COUNT, CONNECTION_IDLE_MAX, CONNECTION_IDLE_MIN, CONNECTION_MAX,
+        PENDING_REQUESTS, TIMEOUTS, USE_TIME, WAIT_TIME,
+    },
+    fork::Lock,
+    metrics::{Counter, Family, Gauge, Histogram, Registry},
+    semconv,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+/// Pools that are watched at a time.
+const MOST: usize = 256;
+
+/// What one pool tells at one moment; what it cannot tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gauged {
+    pub(crate) idle: Option<u64>,
+    pub(crate) used: Option<u64>,
+    pub(crate) max: Option<u64>,
+    pub(crate) idle_max: Option<u64>,
+    pub(crate) idle_min: Option<u64>,
+    pub(crate) pending: Option<u64>,
+    /// Since it was made.
+    pub(crate) timeouts: Option<u64>,
+}
+
+impl Gauged {
+    fn add(&mut self, other: Self) {
+        let add = |mine: &mut Option<u64>, theirs: Option<u64>| {
+            if let Some(theirs) = theirs {
+                *mine = Some(mine.unwrap_or_default().saturating_add(theirs));
+            }
+        };
+        add(&mut self.idle, other.idle);
+        add(&mut self.used, other.used);
+        add(&mut self.max, other.max);
+        add(&mut self.idle_max, other.idle_max);
+        add(&mut self.idle_min, other.idle_min);
+        add(&mut self.pending, other.pending);
+        add(&mut self.timeouts, other.timeouts);
+    }
+}
+
+/// `None`: the pool is gone.
+type Look = Box<dyn Fn() -> Option<Gauged> + Send + Sync>;
+
+struct Watched {
+    name: String,
+    look: Look,
+}
+
+/// The instruments, and who is asked.
+pub(crate) struct Pools {
+    levels: [Family<Gauge>; 5],
+    timeouts: Family<Counter>,
+    waits: Family<Histogram>,
+    uses: Family<Histogram>,
+    watched: Lock<Vec<Watched>>,
+}
+
+/// Of one pool whose connections are handed out by us.
+#[derive(Debug)]
+pub(crate) struct PoolSeries {
+    pub(crate) waits: Arc<Histogram>,
+    pub(crate) uses: Arc<Histogram>,
+    pub(crate) timeouts: Arc<Counter>,
+    pub(crate) pending: AtomicI64,
+}
+
+impl PoolSeries {
+    pub(crate) fn pending(&self) -> u64 {
+        u64::try_from(self.pending.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+}
+
+const USED: &str = "used";
+const IDLE: &str = "idle";
+
+impl Pools {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let levels = [
+            &CONNECTION_COUNT,
+            &CONNECTION_MAX,
+            &CONNECTION_IDLE_MAX,
+            &CONNECTION_IDLE_MIN,
+            &PENDING_REQUESTS,
+        ];
+        let [count, max, idle_max, idle_min, pending] = levels.map(|level| registry.gauge(level));
+        Self {
+            levels: [count, max, idle_max, idle_min, pending],
+            timeouts: registry.counter(&TIMEOUTS),
+            waits: registry.histogram(&WAIT_TIME),
+            uses: registry.histogram(&USE_TIME),
+            watched: Lock::default(),
+        }
+    }
+
+    pub(super) fn series(&self, pool: &str) -> PoolSeries {
+        let pool = [(semconv::DB_CLIENT_CONNECTION_POOL_NAME, pool)];
+        PoolSeries {
+            waits: self.waits.with(&pool),
+            uses: self.uses.with(&pool),
+            timeouts: self.timeouts.with(&pool),
+            pending: AtomicI64::new(0),
+        }
+    }
+
+    /// Asks `look` at each collection, until it says that the pool is gone. Pools of one name are
+    /// shown as one. Whether there was room.
+    pub(crate) fn watch(&self, name: &str, look: Look) -> bool {
+        let Some(mut watched) = self.watched.hold() else {
+            return false;
+        };
+        watched.retain(|pool| (pool.look)().is_some());
+        let has_room = watched.len() < MOST;
+        if has_room {
+            let name = name.to_owned();
+            watched.push(Watched { name, look });
+        }
+        has_room
+    }
+
+    pub(super) fn look(&self) {
+        let mut pools: BTreeMap<String, Gauged> = BTreeMap::new();
+        if let Some(mut watched) = self.watched.hold() {
+            watched.retain(|pool| {
+                let all = pools.entry(pool.name.clone()).or_default();
+                let now = (pool.look)();
+                if let Some(now) = now {
+                    all.add(now);
+                }
+                now.is_some()
+            });
+        }
+        for (name, now) in pools {
+            self.show(&name, now);
+        }
+    }
+
+    fn show(&self, name: &str, now: Gauged) {
+        let pool = (semconv::DB_CLIENT_CONNECTION_POOL_NAME, name);
+        let state = |state| [pool, (semconv::DB_CLIENT_CONNECTION_STATE, state)];
+        let [count, max, idle_max, idle_min, pending] = &self.levels;
+        show(count, &state(IDLE), now.idle);
+        show(count, &state(USED), now.used);
+        show(max, &[pool], now.max);
+        show(idle_max, &[pool], now.idle_max);
+        show(idle_min, &[pool], now.idle_min);
+        show(pending, &[pool], now.pending);
+        if let Some(timeouts) = now.timeouts {
+            self.timeouts.with(&[pool]).absolute(timeouts);
+        }
+    }
+}
+
+/// What is not known is not shown; a pool that is gone has nothing any more.
+fn show(level: &Family<Gauge>, attributes: &[(&str, &str)], now: Option<u64>) {
+    let series = level.with(attributes);
+    match now {
+        Some(now) => series.set(now as f64),
+        None => series.withhold(),
+    }
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pools").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! One statement and what became of it.
+
+use super::{Source, Traits, source::Found};
+use crate::{
+    ids::SpanContext,
+    metrics::{Histogram, HistogramReading, InsertOnlyMap},
+    semconv,
+    snapshot::{self, Distribution},
+};
+use compact_str::CompactString;
+use rustc_hash::FxBuildHasher;
+use std::{
+    hash::BuildHasher as _,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Finer than the metric's: most statements take less than its first edge.
+const SECONDS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0,
+    10.0,
+];
+/// Ways of one statement to fail.
+const FAILURES: usize = 32;
+
+/// A statement of one source, without its values.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) digest: u64,
+    pub(crate) summary: CompactString,
+    pub(crate) text: Box<str>,
+    durations: Histogram,
+    rows: AtomicU64,
+    errors: AtomicU64,
+    slow: AtomicU64,
+    repeated: AtomicU64,
+    succeeded: OnceLock<Arc<Histogram>>,
+    failed: InsertOnlyMap<CompactString, Arc<Histogram>>,
+}
+
+/// How an operation went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) duration: Duration,
+    pub(crate) rows: u64,
+    /// `error.type`; empty: it succeeded.
+    pub(crate) error: &'a str,
+    pub(crate) is_slow: bool,
+    pub(crate) exemplar: Option<SpanContext>,
+}
+
+impl Statement {
+    pub(super) fn new(digest: u64, summary: CompactString, text: &str) -> Self {
+        Self {
+            digest,
+            summary,
+            text: text.into(),
+            durations: Histogram::apart(SECONDS),
+            rows: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
+            succeeded: OnceLock::new(),
+            failed: InsertOnlyMap::new(FAILURES / 8, FAILURES),
+        }
+    }
+
+    /// It came again and again within one request.
+    pub(crate) fn count_repeated(&self) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn record(&self, ended: &Ended<'_>) {
+        self.durations.record_duration(ended.duration, None);
+        if ended.rows > 0 {
+            self.rows.fetch_add(ended.rows, Ordering::Relaxed);
+        }
+        if !ended.error.is_empty() {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        if ended.is_slow {
+            self.slow.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// `None`: it never ran.
+    pub(super) fn shown(&self, of: &Traits) -> Option<snapshot::Statement> {
+        let mut reading = HistogramReading::default();
+        self.durations.read_into(&mut reading);
+        let durations = Distribution::of(&self.durations, reading);
+        let calls = durations.count();
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        (calls > 0).then(|| snapshot::Statement {
+            pool: Some(of.pool.to_string()).filter(|pool| !pool.is_empty()),
+            system: of.system.to_string(),
+            digest: format!("{:016x}", self.digest),
+            summary: self.summary.to_string(),
+            text: self.text.to_string(),
+            calls,
+            total: seconds(durations.sum()),
+            p99: seconds(durations.quantile(0.99).unwrap_or_default()),
+            rows: count(&self.rows),
+            errors: count(&self.errors),
+            slow: count(&self.slow),
+            repeated: count(&self.repeated),
+        })
+    }
+}
+
+impl Source {
+    /// Counts an operation that ended.
+    #[inline]
+    pub(crate) fn record(&'static self, found: &Found, ended: &Ended<'_>) {
+        let Found { statement, beyond } = found;
+        statement.record(ended);
+        match (ended.error, beyond) {
+            ("", None) => match statement.succeeded.get() {
+                Some(series) => series.record_duration(ended.duration, ended.exemplar),
+                None => self.first(found, ended),
+            },
+            (error, None) => {
+                let hash = FxBuildHasher.hash_one(error);
+                match statement.failed.get(hash, |known| known == error) {
+                    Some(series) => series.record_duration(ended.duration, ended.exemplar),
+                    None => self.first(found, ended),
+                }
+            }
+            _ => self.first(found, ended),
+        }
+    }
+
+    /// Finds the series by its attributes, and keeps it with the statement.
+    #[cold]
+    fn first(&'static self, found: &Found, ended: &Ended<'_>) {
+        let series = self.databases.durations.with(&[
+            (semconv::DB_SYSTEM_NAME, &self.traits.system),
+            (semconv::DB_QUERY_SUMMARY, found.summary()),
+            (semconv::DB_NAMESPACE, &self.traits.namespace),
+            (semconv::ERROR_TYPE, ended.error),
+        ]);
+        series.record_duration(ended.duration, ended.exemplar);
+        let statement = found.statement;
+        if found.beyond.is_some() || self.databases.durations.is_forked() {
+            return;
+        }
+        match ended.error {
+            "" => {
+                statement.succeeded.get_or_init(|| series);
+            }
+            error => {
+                let hash = FxBuildHasher.hash_one(error);
+                let make = || (CompactString::from(error), series);
+                statement.failed.insert(hash, |known| known == error, make);
+            }
+        }
+    }
+}
