@@ -3,4 +3,5 @@
 
 mod attempts;
 mod metrics_listener;
+mod process;
 mod scrapes;
