@@ -168,7 +168,7 @@ impl Telemetry {
     ///     .layer(telemetry.client_layer())
     ///     .service(service_fn(async |request: Request<String>| {
     ///         assert!(request.headers().contains_key("traceparent"));
-    ///         Ok::<_, std::io::Error>(Response::new("on the way"))
+    ///         Ok::<_, std::io::Error>(Response::new("on the way".to_owned()))
     ///     }));
     /// let request = Request::get("http://couriers:3000/nearest").body(String::new())?;
     /// courier_service.oneshot(request).await?;

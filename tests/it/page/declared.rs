@@ -689,7 +689,7 @@ async fn busy(subject: &Subject) {
         let answer = app.clone().oneshot(request).await.unwrap();
         answer.into_body().collect().await.unwrap();
     }
-    let answer = async |_| Ok::<_, Infallible>(Response::new(()));
+    let answer = async |_| Ok::<_, Infallible>(Response::new(Body::empty()));
     let couriers = subject.telemetry.client_layer().layer(service_fn(answer));
     let call = Request::get("http://couriers:3000/").body(()).unwrap();
     couriers.oneshot(call).await.unwrap();
