@@ -14,6 +14,7 @@ pub mod logs;
 pub mod process;
 pub(crate) mod sessions;
 pub mod telemetry;
+pub mod tokio;
 pub(crate) mod transaction;
 
 use crate::metrics::Descriptor;
@@ -67,11 +68,24 @@ pub const ALL: &[&Descriptor] = &[
     &events::FUNNEL_STEP_DURATION,
     &events::FUNNEL_REFUSED,
     &process::CPU_TIME,
+    &process::CPU_UTILIZATION,
+    &process::CONTEXT_SWITCHES,
     &process::MEMORY_USAGE,
+    &process::MEMORY_UTILIZATION,
     &process::MEMORY_VIRTUAL,
     &process::THREAD_COUNT,
     &process::FILE_DESCRIPTOR_COUNT,
     &process::UPTIME,
+    &tokio::WORKERS,
+    &tokio::ALIVE_TASKS,
+    &tokio::GLOBAL_QUEUE_DEPTH,
+    &tokio::BUSY_RATIO,
+    &tokio::BLOCKING_THREADS,
+    &tokio::BLOCKING_QUEUE_DEPTH,
+    &tokio::FORCED_YIELDS,
+    &tokio::LOCAL_QUEUE_DEPTH,
+    &tokio::POLLS,
+    &tokio::STEALS,
     &delivery::ACCEPTED,
     &delivery::ACKNOWLEDGED,
     &delivery::REJECTED,

@@ -47,6 +47,7 @@ use crate::{
         prometheus::Pages,
     },
     http::{Client, ClientLayer, HttpLayer, Instruments, RequestHead, RouteBy, WrappedBody},
+    instrumentation::process::Watched,
     logs::{Format, Lines, To},
     metrics::Recorder,
     pipeline::Pipeline,
@@ -79,6 +80,8 @@ struct Inner {
     http: &'static Instruments,
     /// Made when the first client layer is asked for: most services call others, not all.
     client: OnceLock<&'static Client>,
+    /// Let go with the last handle: it holds on to the runtime's descriptors.
+    runtime: Arc<Watched>,
     delivery: Arc<Delivery>,
     resource: Resource,
     pages: Arc<Pages>,
@@ -165,7 +168,7 @@ impl Telemetry {
     ///     .layer(telemetry.client_layer())
     ///     .service(service_fn(async |request: Request<String>| {
     ///         assert!(request.headers().contains_key("traceparent"));
-    ///         Ok::<_, std::io::Error>(Response::new("on the way"))
+    ///         Ok::<_, std::io::Error>(Response::new("on the way".to_owned()))
     ///     }));
     /// let request = Request::get("http://couriers:3000/nearest").body(String::new())?;
     /// courier_service.oneshot(request).await?;
@@ -235,6 +238,30 @@ impl Telemetry {
     /// [`crate::database`] says which can tell what. `name` is `db.client.connection.pool.name`.
     pub fn watch_pool(&self, name: &str, status: impl crate::database::PoolStatus) {
         crate::database::watch_pool(self.inner.pipeline, name, status);
+    }
+
+    /// Has the tokio runtime that the caller is on watched, in place of the one that the telemetry
+    /// was made on; [`catalog::tokio`](crate::catalog::tokio) says what is told of it. Whether the
+    /// caller is on one: outside of all nothing changes.
+    ///
+    /// Needed where the telemetry is made before its runtime, or where the service does its work on
+    /// another; from outside, within [`Handle::enter`](tokio::runtime::Handle::enter). A runtime that
+    /// is watched keeps its descriptors open until the last handle to the telemetry goes.
+    ///
+    /// ```
+    /// let telemetry = orderscope::Telemetry::builder("orders").build()?;
+    /// assert!(!telemetry.watch_runtime());
+    /// let runtime = tokio::runtime::Runtime::new()?;
+    /// {
+    ///     let _entered = runtime.enter();
+    ///     assert!(telemetry.watch_runtime());
+    /// }
+    /// let workers = runtime.metrics().num_workers() as f64;
+    /// assert_eq!(telemetry.snapshot().gauge("orderscope.tokio.workers", &[]), workers);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn watch_runtime(&self) -> bool {
+        self.inner.runtime.watch_current()
     }
 
     /// The page that Prometheus scrapes, for any router whatever its state: Prometheus text, or

@@ -122,11 +122,13 @@ pub const STREAMS_DURATION: Descriptor = Descriptor::histogram(
 ])
 .with_edges(STREAM_SECONDS);
 
-/// From an outgoing call to the head of its response, or to its failure.
+/// From an outgoing call to the end of its response's body, or to where it was given up or failed;
+/// [`ClientLayer`](crate::http::ClientLayer) says when that is, and what each `error.type` means.
+/// Servers beyond the caps are gathered in the overflow set.
 pub const CLIENT_REQUEST_DURATION: Descriptor = Descriptor::histogram(
     semconv::HTTP_CLIENT_REQUEST_DURATION,
     Unit::SECONDS,
-    "Time from an outgoing call to the head of its response.",
+    "Time from an outgoing call to the end of its response.",
 )
 .with_attributes(&[
     semconv::HTTP_REQUEST_METHOD,

@@ -100,7 +100,7 @@ mod upgrade;
 pub use route::{MatchedRoute, MatchedRouteOr};
 pub use {
     body::{RequestBody, ResponseBody},
-    client::{ClientFuture, ClientLayer, ClientService, UrlTemplate},
+    client::{ClientBody, ClientFuture, ClientLayer, ClientService, UrlTemplate},
     future::ResponseFuture,
     layer::{CountBody, HttpLayer, HttpService, SameBody, WrappedBody},
     outcome::{Mark, Outcome},

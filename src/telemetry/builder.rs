@@ -260,7 +260,6 @@ impl Builder {
             decided.push_interval,
             &decided.environment,
         );
-        process::watch(pipeline);
         errors::watch(pipeline);
         events::settle(pipeline, &worker);
         let lines = match file {
@@ -294,6 +293,7 @@ impl Builder {
                 pipeline,
                 http: Instruments::leaked(pipeline),
                 client: OnceLock::new(),
+                runtime: process::watch(pipeline),
                 delivery,
                 resource,
                 pages,

@@ -4,4 +4,5 @@
 mod attempts;
 mod database;
 mod metrics_listener;
+mod process;
 mod scrapes;

@@ -1,51 +1,99 @@
 //! The layer for outgoing calls: they go on in the same trace, and each is measured.
 
-use super::{propagation, request::Traits};
-use crate::{
-    catalog,
-    context::{self, Happened, Millis, TraceContext},
-    ids::{SpanContext, SpanId, TraceId},
-    metrics::{Family, Histogram, InsertOnlyMap},
-    pipeline::Pipeline,
-    records::{Fields, Record, Signal, Span, SpanKind},
-    redaction, semconv,
-};
-use ::http::{Request, Response, Uri};
-use compact_str::{CompactString, format_compact};
+mod body;
+mod call;
+mod failure;
+mod peers;
+
+pub use body::ClientBody;
+pub(crate) use peers::Client;
+
+use super::propagation;
+use ::http::{Request, Response};
+use call::Call;
+use failure::{ErrorTypes, Known};
+use http_body::Body;
 use pin_project_lite::pin_project;
-use rustc_hash::FxBuildHasher;
 use std::{
-    any::type_name,
+    error::Error,
     fmt,
     future::Future,
-    hash::BuildHasher as _,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
 };
 use tower_layer::Layer;
 use tower_service::Service;
-
-/// Distinct combinations of method, server, status, error and template.
-const COMBINATIONS: usize = 1_000;
-/// The `error.type` of a call whose future was dropped.
-const CANCELLED: &str = "cancelled";
 
 /// Measures calls to other services and sends the trace along: `traceparent`, and the caller's
 /// `tracestate`. Made by [`Telemetry::client_layer`](crate::Telemetry::client_layer).
 ///
 /// Each call is a span of kind CLIENT under the innermost span of the calling code, or begins a
 /// trace of its own, and one measurement of
-/// [`http.client.request.duration`](catalog::http::CLIENT_REQUEST_DURATION): from the call to the
-/// head of the response. A call that fails has the type of its error as `error.type`, one with a
-/// status of 400 or more has the status, one whose future is dropped has `cancelled`.
+/// [`http.client.request.duration`](crate::catalog::http::CLIENT_REQUEST_DURATION), with the span's
+/// duration. The inner service is called with the request as it is but for the two headers, which
+/// replace any that are there; it answers with its own response around a [`ClientBody`].
 ///
-/// The inner service is called with the request as it is but for the two headers, which replace
-/// any that are there.
+/// # When a call ends
+///
+/// | the call ends | `error.type` |
+/// | --- | --- |
+/// | with the last byte of the response's body | the status, from 400 on |
+/// | with its head: no body follows it, or an event stream or an upgraded connection does | the status, from 400 on |
+/// | when its body is dropped though nobody asked for any of it | the status, from 400 on |
+/// | when its body is dropped amid reading, or its future before there is a head | `cancelled` |
+/// | when its body breaks off | `body`; `timeout` where that is why |
+/// | with an error in place of a head | see below |
+///
+/// Error types are read off an error and its causes: `dns`, the server's name was not resolved;
+/// `connect`, nobody took the connection; `tls`, the two did not agree on its protection;
+/// `timeout`, somebody's patience was over; `body`, the request's body failed; `connection_closed`,
+/// the connection ended before the head came; `_OTHER`. They are told of hyper, hyper-util, rustls,
+/// tokio and the standard library, by themselves, among the causes of a
+/// `Box<dyn Error + Send + Sync>`, or of a type that
+/// [`error_types`](Self::error_types) names.
+///
+/// A timeout around the layer drops the call's future: `cancelled`. One that is to be told from that
+/// belongs within it; a layer for retries around it, so that each attempt is a call.
+///
+/// # Under reqwest
+///
+/// Its client speaks requests and responses of its own, which are made of those of `http`:
+///
+/// ```
+/// use orderscope::http::UrlTemplate;
+/// use tower::{Layer as _, ServiceExt as _, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let telemetry = orderscope::Telemetry::builder("orders").build()?;
+/// let client = reqwest::Client::new();
+/// let layer = telemetry
+///     .client_layer()
+///     .error_types(|error: &reqwest::Error| error.is_timeout().then_some("timeout"));
+/// let calls = layer.layer(service_fn(move |request: http::Request<reqwest::Body>| {
+///     let client = client.clone();
+///     async move {
+///         let answer = client.execute(request.try_into()?).await?;
+///         Ok::<http::Response<reqwest::Body>, reqwest::Error>(answer.into())
+///     }
+/// }));
+/// let request = http::Request::get("http://127.0.0.1:1/orders/7")
+///     .extension(UrlTemplate("/orders/{id}"))
+///     .body(reqwest::Body::default())?;
+/// let answer = calls.oneshot(request).await;
+/// // To be read as reqwest's own: `json()`, `text()`, `error_for_status()`.
+/// let answer = answer.map(|answer| reqwest::Response::from(answer.map(reqwest::Body::wrap)));
+/// assert!(answer.is_err_and(|error| error.is_connect()));
+/// let calls = telemetry.snapshot();
+/// let refused = [("error.type", "connect"), ("url.template", "/orders/{id}")];
+/// assert_eq!(calls.histogram("http.client.request.duration", &refused).count(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct ClientLayer {
     client: &'static Client,
+    types: Known,
 }
 
 /// What a service is called: goes into a request's extensions, and becomes the `url.template` of
@@ -63,83 +111,36 @@ pub struct ClientLayer {
 #[expect(clippy::exhaustive_structs, reason = "a name around one word")]
 pub struct UrlTemplate(pub &'static str);
 
-/// Made once for each telemetry, and leaked with it.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pipeline: &'static Pipeline,
-    durations: Family<Histogram>,
-    known: InsertOnlyMap<Key<Box<str>>, Arc<Histogram>>,
-}
-
-/// What calls are told apart by.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key<S> {
-    method: &'static str,
-    address: S,
-    port: u16,
-    status: u16,
-    error: &'static str,
-    template: &'static str,
-}
-
-impl Client {
-    pub(crate) fn leaked(pipeline: &'static Pipeline) -> &'static Self {
-        let durations = &catalog::http::CLIENT_REQUEST_DURATION;
-        Box::leak(Box::new(Self {
-            pipeline,
-            durations: pipeline.registry.histogram(durations),
-            known: InsertOnlyMap::new(COMBINATIONS / 4, COMBINATIONS),
-        }))
-    }
-
-    fn duration(&self, key: Key<&str>) -> Arc<Histogram> {
-        let hash = FxBuildHasher.hash_one(&key);
-        let is_it = |known: &Key<Box<str>>| {
-            known.method == key.method
-                && *known.address == *key.address
-                && known.port == key.port
-                && known.status == key.status
-                && known.error == key.error
-                && known.template == key.template
-        };
-        let series = || {
-            let text = |number: u16| match number {
-                0 => String::new(),
-                number => number.to_string(),
-            };
-            let (port, status) = (text(key.port), text(key.status));
-            let error = if key.error.is_empty() && key.status >= 400 {
-                status.as_str()
-            } else {
-                key.error
-            };
-            self.durations.with(&[
-                (semconv::HTTP_REQUEST_METHOD, key.method),
-                (semconv::SERVER_ADDRESS, key.address),
-                (semconv::SERVER_PORT, &port),
-                (semconv::HTTP_RESPONSE_STATUS_CODE, &status),
-                (semconv::ERROR_TYPE, error),
-                (semconv::URL_TEMPLATE, key.template),
-            ])
-        };
-        let owned = || Key {
-            method: key.method,
-            address: key.address.into(),
-            port: key.port,
-            status: key.status,
-            error: key.error,
-            template: key.template,
-        };
-        let known = self.known.get(hash, is_it);
-        known
-            .or_else(|| self.known.insert(hash, is_it, || (owned(), series())))
-            .map_or_else(series, Arc::clone)
-    }
-}
-
 impl ClientLayer {
     pub(crate) fn new(client: &'static Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            types: Known::default(),
+        }
+    }
+
+    /// Names the `error.type` of errors of one type, wherever they stand among the causes of a
+    /// failure, before the layer does; `None` leaves it to the layer. With it the layer looks also
+    /// for the causes of an error of that type. May be called once for each type.
+    ///
+    /// The function is kept for as long as the process lives: make a layer once, not for each call.
+    ///
+    /// ```
+    /// # let telemetry = orderscope::Telemetry::builder("orders").build()?;
+    /// use tower::timeout::error::Elapsed;
+    ///
+    /// let layer = telemetry.client_layer().error_types(|_: &Elapsed| Some("timeout"));
+    /// # drop(layer);
+    /// # Ok::<(), orderscope::Error>(())
+    /// ```
+    #[must_use]
+    pub fn error_types<E, F>(mut self, name: F) -> Self
+    where
+        E: Error + 'static,
+        F: Fn(&E) -> Option<&'static str> + Send + Sync + 'static,
+    {
+        self.types = self.types.and(ErrorTypes::new(name));
+        self
     }
 }
 
@@ -149,7 +150,7 @@ impl<S> Layer<S> for ClientLayer {
     fn layer(&self, inner: S) -> ClientService<S> {
         ClientService {
             inner,
-            client: self.client,
+            layer: *self,
         }
     }
 }
@@ -164,14 +165,16 @@ impl fmt::Debug for ClientLayer {
 #[derive(Clone)]
 pub struct ClientService<S> {
     inner: S,
-    client: &'static Client,
+    layer: ClientLayer,
 }
 
 impl<S, B, A> Service<Request<B>> for ClientService<S>
 where
     S: Service<Request<B>, Response = Response<A>>,
+    S::Error: 'static,
+    A: Body,
 {
-    type Response = Response<A>;
+    type Response = Response<ClientBody<A>>;
     type Error = S::Error;
     type Future = ClientFuture<S::Future>;
 
@@ -179,10 +182,12 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
-        let call = Call::begin(self.client, &request);
-        if self.client.pipeline.settings.propagates {
-            propagation::inject(&call.trace, request.headers_mut());
+        let ClientLayer { client, types } = self.layer;
+        let (call, trace) = Call::begin(client, types, &request);
+        if client.pipeline.settings.propagates {
+            propagation::inject(&trace, request.headers_mut());
         }
         ClientFuture {
             inner: self.inner.call(request),
@@ -211,161 +216,34 @@ pin_project! {
 impl<F, A, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<A>, E>>,
+    A: Body,
+    E: 'static,
 {
-    type Output = Result<Response<A>, E>;
+    type Output = Result<Response<ClientBody<A>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.inner.poll(cx));
-        if let Some(mut call) = this.call.take() {
-            match &answer {
-                Ok(response) => (call.status, call.error) = (response.status().as_u16(), ""),
-                Err(_) => call.error = type_name::<E>(),
+        let mut call = this.call.take();
+        Poll::Ready(match answer {
+            Ok(response) => {
+                let is_over = response.body().is_end_stream();
+                // It records when it goes: here, or with the body.
+                call = call.and_then(|call| call.head(&response, is_over));
+                Ok(response.map(|body| ClientBody::new(body, call)))
             }
-        }
-        Poll::Ready(answer)
+            Err(error) => {
+                if let Some(call) = &mut call {
+                    call.fail(&error);
+                }
+                Err(error)
+            }
+        })
     }
 }
 
 impl<F> fmt::Debug for ClientFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientFuture").finish_non_exhaustive()
-    }
-}
-
-/// One outgoing call. It starts as one that is cancelled, is told how it ended, and records when it
-/// is dropped.
-#[derive(Debug)]
-struct Call {
-    client: &'static Client,
-    trace: TraceContext,
-    parent: Option<SpanId>,
-    started: Instant,
-    method: &'static str,
-    uri: Uri,
-    template: &'static str,
-    /// 0 until there is a head.
-    status: u16,
-    error: &'static str,
-}
-
-impl Call {
-    fn begin<B>(client: &'static Client, request: &Request<B>) -> Self {
-        let caller = context::current_trace();
-        let parent = caller.as_ref().map(|caller| caller.span_id);
-        let trace = caller.unwrap_or_else(|| {
-            let trace_id = TraceId::random();
-            TraceContext {
-                trace_id,
-                span_id: SpanId::random(),
-                sampled: client.pipeline.settings.sampling.begins(trace_id),
-                state: None,
-            }
-        });
-        let template = request.extensions().get::<UrlTemplate>();
-        Self {
-            client,
-            trace: TraceContext {
-                span_id: SpanId::random(),
-                ..trace
-            },
-            parent,
-            started: client.pipeline.clock.now(),
-            method: Traits::method_of(request.method()),
-            uri: request.uri().clone(),
-            template: template.map_or("", |template| template.0),
-            status: 0,
-            error: CANCELLED,
-        }
-    }
-
-    fn port(&self) -> u16 {
-        let by_scheme = match self.uri.scheme_str() {
-            Some("https") => 443,
-            Some("http") => 80,
-            _ => 0,
-        };
-        self.uri.port_u16().unwrap_or(by_scheme)
-    }
-
-    fn describe(&self, fields: &mut Fields) {
-        fields.word(semconv::HTTP_REQUEST_METHOD, self.method);
-        if let Some(host) = self.uri.host() {
-            fields.word(semconv::SERVER_ADDRESS, host);
-            fields.number(semconv::SERVER_PORT, self.port().into());
-        }
-        let url = self.uri.to_string();
-        fields.word(semconv::URL_FULL, &redaction::url(&url));
-        if !self.template.is_empty() {
-            fields.word(semconv::URL_TEMPLATE, self.template);
-        }
-        if self.status > 0 {
-            let status = i64::from(self.status);
-            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status);
-        }
-        match self.error {
-            "" if self.status >= 400 => fields.display(semconv::ERROR_TYPE, self.status),
-            "" => {}
-            error => fields.word(semconv::ERROR_TYPE, error),
-        }
-    }
-
-    fn name(&self) -> CompactString {
-        match self.template {
-            "" => CompactString::const_new(self.method),
-            template => format_compact!("{} {template}", self.method),
-        }
-    }
-}
-
-/// `GET couriers 503 12.3ms`: of a call, in its request's trail.
-struct Said<'a>(&'a Call, Duration);
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(call, took) = self;
-        let host = call.uri.host().unwrap_or_default();
-        write!(f, "{} {host}", call.method)?;
-        match (call.status, call.error) {
-            (0, error) => write!(f, " {error}")?,
-            (status, _) => write!(f, " {status}")?,
-        }
-        write!(f, " {}", Millis(*took))
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        let pipeline = self.client.pipeline;
-        let now = pipeline.clock.now();
-        let duration = now.saturating_duration_since(self.started);
-        let span: SpanContext = self.trace.span();
-        self.client
-            .duration(Key {
-                method: self.method,
-                address: self.uri.host().unwrap_or_default(),
-                port: self.port(),
-                status: self.status,
-                error: self.error,
-                template: self.template,
-            })
-            .record_duration(duration, pipeline.settings.exemplars.choose(span));
-        if pipeline.handoff.wants(Signal::Logs) {
-            context::note(now, Happened::Call, Said(self, duration));
-        }
-        if !span.is_sampled || !pipeline.handoff.wants(Signal::Traces) {
-            return;
-        }
-        let record = Span {
-            context: span,
-            parent: self.parent,
-            kind: SpanKind::Client,
-            name: self.name(),
-            started: self.started,
-            duration,
-            // Unlike a server's, a client's span fails with the request that was at fault.
-            is_error: self.status >= 400 || !self.error.is_empty(),
-        };
-        pipeline.record(Record::Span(record), |fields| self.describe(fields));
     }
 }

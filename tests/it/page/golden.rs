@@ -113,7 +113,10 @@ fn steady(page: &str) -> String {
             .trim_start_matches("# HELP ")
             .trim_start_matches("# TYPE ");
         let family = family.trim_start_matches("# UNIT ");
-        if family.starts_with("process_") {
+        if ["process_", "orderscope_process_"]
+            .iter()
+            .any(|of| family.starts_with(of))
+        {
             continue;
         }
         let mut line = line.to_owned();

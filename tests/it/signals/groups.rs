@@ -5,6 +5,7 @@ use std::fmt;
 use std::num::ParseIntError;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::get;
 use hyper::{Request, Response};
@@ -316,8 +317,8 @@ async fn a_storm_is_counted_whole_and_told_in_part_and_the_ledger_knows_what_was
 async fn an_error_is_told_with_what_happened_in_its_request_before() {
     // A closure in the handler's would be another one, but rustc 1.95 fails at that when it is built
     // again (`incremental_verify_ich`).
-    async fn closed(_: Request<()>) -> Result<Response<()>, std::io::Error> {
-        let answer = Response::builder().status(503).body(());
+    async fn closed(_: Request<()>) -> Result<Response<Body>, std::io::Error> {
+        let answer = Response::builder().status(503).body(Body::empty());
         Ok(answer.unwrap())
     }
     let scene = Scene::new();
@@ -371,7 +372,7 @@ async fn every_field_of_an_error_is_explained_in_the_guide() {
     let guide = include_str!("../../../src/guide/errors.md");
     let scene = Scene::new();
     let _listens = scene.listens();
-    let handler = async || -> Result<(), Response<axum::body::Body>> {
+    let handler = async || -> Result<(), Response<Body>> {
         context::identify("u-7", "s-1");
         log_it();
         capture_error(&no_amount());

@@ -1,5 +1,6 @@
 //! Spans: which there are, what they say, and under which they stand.
 
+mod call_ends;
 mod children;
 mod client;
 mod request_span;

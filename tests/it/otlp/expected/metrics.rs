@@ -17,7 +17,7 @@ pub(in crate::otlp) enum Is {
 use Is::{Counter, Gauge, Histogram, UpDownCounter};
 
 /// Name, kind, unit, and the attributes that each point has.
-pub(in crate::otlp) const METRICS: [(&str, Is, &str, &[&str]); 30] = [
+pub(in crate::otlp) const METRICS: [(&str, Is, &str, &[&str]); 33] = [
     (
         "http.server.request.duration",
         Histogram,
@@ -80,6 +80,14 @@ pub(in crate::otlp) const METRICS: [(&str, Is, &str, &[&str]); 30] = [
     ("orderscope.panics", Counter, "{panic}", &[]),
     ("orderscope.events", Counter, "{event}", &["event"]),
     ("process.cpu.time", Counter, "s", &["cpu.mode"]),
+    ("process.cpu.utilization", Gauge, "1", &["cpu.mode"]),
+    (
+        "process.context_switches",
+        Counter,
+        "{context_switch}",
+        &["process.context_switch.type"],
+    ),
+    ("orderscope.process.memory.utilization", Gauge, "1", &[]),
     ("process.memory.usage", UpDownCounter, "By", &[]),
     ("process.memory.virtual", UpDownCounter, "By", &[]),
     ("process.thread.count", UpDownCounter, "{thread}", &[]),

@@ -1,0 +1,214 @@
+//! The record-once guard of an outgoing call.
+
+use super::{
+    super::request::Traits,
+    UrlTemplate,
+    failure::Known,
+    peers::{self, Alike, Client, Peer},
+};
+use crate::{
+    context::{self, Happened, Millis, TraceContext},
+    ids::{SpanContext, SpanId, TraceId},
+    records::{Fields, Record, Signal, Span, SpanKind},
+    redaction, semconv,
+};
+use ::http::{Method, Request, Response, StatusCode, Uri, header};
+use compact_str::{CompactString, format_compact};
+use std::{
+    any::Any,
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// The `error.type` of a call that was given up.
+const CANCELLED: &str = "cancelled";
+/// That of one whose response's body broke off.
+const BODY: &str = "body";
+const TIMEOUT: &str = "timeout";
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
+/// One outgoing call. It starts as one that is given up, is told how it ends, and records when it is
+/// dropped.
+#[derive(Debug)]
+pub(super) struct Call {
+    client: &'static Client,
+    types: Known,
+    /// `None`: one of too many.
+    peer: Option<&'static Peer>,
+    span: SpanContext,
+    parent: Option<SpanId>,
+    started: Instant,
+    method: &'static str,
+    template: &'static str,
+    /// Of a call whose span is recorded.
+    url: Option<Box<Uri>>,
+    /// 0 until there is a head.
+    status: u16,
+    /// Empty: none, or the status.
+    error: &'static str,
+}
+
+impl Call {
+    /// The call, and the trace that goes along with it.
+    #[inline]
+    pub(super) fn begin<B>(
+        client: &'static Client,
+        types: Known,
+        request: &Request<B>,
+    ) -> (Self, TraceContext) {
+        let pipeline = client.pipeline;
+        let caller = context::current_trace();
+        let parent = caller.as_ref().map(|caller| caller.span_id);
+        let mut trace = caller.unwrap_or_else(|| {
+            let trace_id = TraceId::random();
+            TraceContext {
+                trace_id,
+                span_id: SpanId::random(),
+                sampled: pipeline.settings.sampling.begins(trace_id),
+                state: None,
+            }
+        });
+        trace.span_id = SpanId::random();
+        let (span, uri) = (trace.span(), request.uri());
+        let is_recorded = span.is_sampled && pipeline.handoff.wants(Signal::Traces);
+        let template = request.extensions().get::<UrlTemplate>();
+        let call = Self {
+            client,
+            types,
+            peer: client.peer(uri),
+            span,
+            parent,
+            started: pipeline.clock.now(),
+            method: Traits::method_of(request.method()),
+            template: template.map_or("", |template| template.0),
+            url: is_recorded.then(|| Box::new(uri.clone())),
+            status: 0,
+            error: CANCELLED,
+        };
+        (call, trace)
+    }
+
+    /// The head of the response is there. `None`: the call ends with it.
+    #[inline]
+    pub(super) fn head<B>(mut self, response: &Response<B>, is_over: bool) -> Option<Self> {
+        self.status = response.status().as_u16();
+        // Nobody has to read the body.
+        self.error = "";
+        let is_tunnel = self.method == Method::CONNECT.as_str() && response.status().is_success();
+        let is_upgraded = is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let is_event_stream =
+            content_type.is_some_and(|of| of.as_bytes().starts_with(EVENT_STREAM));
+        (!is_over && !is_upgraded && !is_event_stream).then_some(self)
+    }
+
+    /// There is an error in place of a head.
+    #[cold]
+    pub(super) fn fail(&mut self, error: &dyn Any) {
+        self.error = self.types.error_type(error);
+    }
+
+    /// From here on the response's body is given up if it is dropped.
+    #[inline]
+    pub(super) fn reads(&mut self) {
+        self.error = CANCELLED;
+    }
+
+    /// The response's body ends as it should.
+    #[inline]
+    pub(super) fn ends(&mut self) {
+        self.error = "";
+    }
+
+    /// The response's body ends before its end.
+    #[cold]
+    pub(super) fn breaks_off(&mut self, error: &dyn Any) {
+        self.error = match self.types.error_type(error) {
+            TIMEOUT => TIMEOUT,
+            _ => BODY,
+        };
+    }
+
+    fn describe(&self, url: &Uri, fields: &mut Fields) {
+        fields.word(semconv::HTTP_REQUEST_METHOD, self.method);
+        if url.host().is_some() {
+            fields.word(semconv::SERVER_ADDRESS, peers::address(url));
+            if peers::port(url) > 0 {
+                fields.number(semconv::SERVER_PORT, peers::port(url).into());
+            }
+        }
+        let url = url.to_string();
+        fields.word(semconv::URL_FULL, &redaction::url(&url));
+        if !self.template.is_empty() {
+            fields.word(semconv::URL_TEMPLATE, self.template);
+        }
+        if self.status > 0 {
+            let status = i64::from(self.status);
+            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status);
+        }
+        match self.error {
+            "" if self.status >= 400 => fields.display(semconv::ERROR_TYPE, self.status),
+            "" => {}
+            error => fields.word(semconv::ERROR_TYPE, error),
+        }
+    }
+
+    fn name(&self) -> CompactString {
+        match self.template {
+            "" => CompactString::const_new(self.method),
+            template => format_compact!("{} {template}", self.method),
+        }
+    }
+}
+
+/// `GET couriers 503 12.3ms`: of a call, in its request's trail.
+struct Said<'a>(&'a Call, Duration);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(call, took) = self;
+        let host = call.peer.map_or("_OTHER", |peer| &peer.address);
+        write!(f, "{} {host}", call.method)?;
+        if call.status > 0 {
+            write!(f, " {}", call.status)?;
+        }
+        if !call.error.is_empty() {
+            write!(f, " {}", call.error)?;
+        }
+        write!(f, " {}", Millis(*took))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let pipeline = self.client.pipeline;
+        let now = pipeline.clock.now();
+        let duration = now.saturating_duration_since(self.started);
+        let alike = Alike {
+            method: self.method,
+            status: self.status,
+            error: self.error,
+            template: self.template,
+        };
+        self.client
+            .duration(self.peer, &alike)
+            .record_duration(duration, pipeline.settings.exemplars.choose(self.span));
+        if pipeline.handoff.wants(Signal::Logs) {
+            context::note(now, Happened::Call, Said(self, duration));
+        }
+        let Some(url) = &self.url else {
+            return;
+        };
+        let record = Span {
+            context: self.span,
+            parent: self.parent,
+            kind: SpanKind::Client,
+            name: self.name(),
+            started: self.started,
+            duration,
+            // Unlike a server's, a client's span fails with the request that was at fault.
+            is_error: self.status >= 400 || !self.error.is_empty(),
+        };
+        pipeline.record(Record::Span(record), |fields| self.describe(url, fields));
+    }
+}
