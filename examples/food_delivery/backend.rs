@@ -47,7 +47,9 @@ impl Backend {
         for log in &logs {
             // Sessions and queries are told of by the telemetry itself.
             let by_itself = ["session.", "orderscope."];
-            let is_by_itself = by_itself.iter().any(|name| log.event_name.starts_with(name));
+            let is_by_itself = by_itself
+                .iter()
+                .any(|name| log.event_name.starts_with(name));
             if !is_by_itself && !matches!(&*log.event_name, "" | "exception") {
                 *events.entry(log.event_name.clone()).or_default() += 1;
             }
