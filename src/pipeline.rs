@@ -16,7 +16,9 @@ mod transactions;
 mod user_ids;
 mod users;
 
-pub(crate) use databases::{Databases, Ended, Found, Gauged, PoolSeries, Source, Traits};
+#[cfg(feature = "sqlx")]
+pub(crate) use databases::PoolSeries;
+pub(crate) use databases::{Databases, Ended, Found, Gauged, Source, Traits};
 pub(crate) use error_groups::{ErrorGroups, Told, Whom, key_of_whole_way};
 pub(crate) use funnels::{Funnels, Step};
 pub(crate) use given_ids::{GivenIds, Held};

@@ -4,7 +4,9 @@ mod pools;
 mod source;
 mod statement;
 
-pub(crate) use pools::{Gauged, PoolSeries};
+pub(crate) use pools::Gauged;
+#[cfg(feature = "sqlx")]
+pub(crate) use pools::PoolSeries;
 pub(crate) use source::{Found, Source, Traits};
 pub(crate) use statement::Ended;
 

@@ -8,6 +8,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod words;
 
 pub(crate) use masked::masked;
 pub(crate) use summary::summary;

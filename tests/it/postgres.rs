@@ -10,8 +10,9 @@ use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// It refuses to run as root.

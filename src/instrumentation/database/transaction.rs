@@ -1,6 +1,12 @@
 //! Transactions whose queries are measured, their begin and their end as well.
 
-use super::{Connection, failure::error_type, marked::Marked, pool::Used, query::Query, run::Run};
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite"
+))]
+use super::run::Run;
+use super::{Connection, failure::error_type, marked::Marked, pool::Used, query::Query};
 use crate::pipeline::Source;
 use sqlx::SqlStr;
 use std::{fmt, future::Future, time::Duration};
@@ -94,6 +100,11 @@ impl<'c, DB: sqlx::Database> Transaction<'c, DB> {
         &mut self.inner
     }
 
+    #[cfg(any(
+        feature = "sqlx-mysql",
+        feature = "sqlx-postgres",
+        feature = "sqlx-sqlite"
+    ))]
     pub(super) fn run(&mut self) -> Run<'_, DB> {
         Run {
             connection: &mut self.inner,

@@ -3,20 +3,23 @@
 use crate::{
     catalog::database::{
         CONNECTION_COUNT, CONNECTION_IDLE_MAX, CONNECTION_IDLE_MIN, CONNECTION_MAX,
-        PENDING_REQUESTS, TIMEOUTS, USE_TIME, WAIT_TIME,
+        PENDING_REQUESTS, TIMEOUTS,
     },
     fork::Lock,
-    metrics::{Counter, Family, Gauge, Histogram, Registry},
+    metrics::{Counter, Family, Gauge, Registry},
     semconv,
 };
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+#[cfg(feature = "sqlx")]
+use crate::{
+    catalog::database::{USE_TIME, WAIT_TIME},
+    metrics::Histogram,
 };
+#[cfg(feature = "sqlx")]
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+use std::{collections::BTreeMap, fmt};
 
 /// Pools that are watched at a time.
 const MOST: usize = 256;
@@ -63,12 +66,15 @@ struct Watched {
 pub(crate) struct Pools {
     levels: [Family<Gauge>; 5],
     timeouts: Family<Counter>,
+    #[cfg(feature = "sqlx")]
     waits: Family<Histogram>,
+    #[cfg(feature = "sqlx")]
     uses: Family<Histogram>,
     watched: Lock<Vec<Watched>>,
 }
 
 /// Of one pool whose connections are handed out by us.
+#[cfg(feature = "sqlx")]
 #[derive(Debug)]
 pub(crate) struct PoolSeries {
     pub(crate) waits: Arc<Histogram>,
@@ -77,6 +83,7 @@ pub(crate) struct PoolSeries {
     pub(crate) pending: AtomicI64,
 }
 
+#[cfg(feature = "sqlx")]
 impl PoolSeries {
     pub(crate) fn pending(&self) -> u64 {
         u64::try_from(self.pending.load(Ordering::Relaxed)).unwrap_or_default()
@@ -99,12 +106,15 @@ impl Pools {
         Self {
             levels: [count, max, idle_max, idle_min, pending],
             timeouts: registry.counter(&TIMEOUTS),
+            #[cfg(feature = "sqlx")]
             waits: registry.histogram(&WAIT_TIME),
+            #[cfg(feature = "sqlx")]
             uses: registry.histogram(&USE_TIME),
             watched: Lock::default(),
         }
     }
 
+    #[cfg(feature = "sqlx")]
     pub(super) fn series(&self, pool: &str) -> PoolSeries {
         let pool = [(semconv::DB_CLIENT_CONNECTION_POOL_NAME, pool)];
         PoolSeries {

@@ -1,6 +1,8 @@
 //! Where statements go: one pool, or one kind of client.
 
-use super::{Databases, Statement, pools::PoolSeries};
+#[cfg(feature = "sqlx")]
+use super::PoolSeries;
+use super::{Databases, Statement};
 use crate::{
     metrics::InsertOnlyMap,
     redaction::sql::{self, Dialect},
@@ -55,6 +57,7 @@ pub(crate) struct Source {
     pub(crate) databases: &'static Databases,
     pub(crate) traits: Traits,
     /// `None`: no pool that is known.
+    #[cfg(feature = "sqlx")]
     pub(crate) pool: Option<PoolSeries>,
     /// By the text as it is written.
     spellings: InsertOnlyMap<Box<str>, &'static Statement>,
@@ -91,11 +94,11 @@ impl Found {
 
 impl Source {
     pub(super) fn leaked(databases: &'static Databases, traits: Traits) -> &'static Self {
-        let is_pool = !traits.pool.is_empty();
         let is_other = CompactString::const_new(super::OTHER);
         Box::leak(Box::new(Self {
             databases,
-            pool: is_pool.then(|| databases.pools.series(&traits.pool)),
+            #[cfg(feature = "sqlx")]
+            pool: (!traits.pool.is_empty()).then(|| databases.pools.series(&traits.pool)),
             spellings: InsertOnlyMap::new(SPELLINGS / 4, SPELLINGS),
             spelling_bytes: AtomicUsize::new(0),
             statements: InsertOnlyMap::new(STATEMENTS / 4, STATEMENTS),
@@ -146,13 +149,13 @@ impl Source {
 
     fn shown(&'static self, summary: CompactString, text: String) -> Found {
         let hash = FxBuildHasher.hash_one(text.as_str());
-        let is_it = |known: &Box<str>| **known == *text;
         let make = || {
             let statement = Statement::new(self.digest(&text), summary.clone(), &text);
             (text.as_str().into(), statement)
         };
-        let known = self.statements.get(hash, is_it);
-        match known.or_else(|| self.statements.insert(hash, is_it, make)) {
+        let known = self.statements.get(hash, |known| **known == *text);
+        let insert = || self.statements.insert(hash, |known| **known == *text, make);
+        match known.or_else(insert) {
             Some(statement) => Found {
                 statement,
                 beyond: None,

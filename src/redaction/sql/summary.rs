@@ -3,6 +3,7 @@
 use super::{
     Dialect, read,
     tokens::{Kind, Token, Tokens},
+    words::{BETWEEN, CLAUSES, KINDS, VERBS},
 };
 use compact_str::CompactString;
 use std::iter::Peekable;
@@ -14,100 +15,6 @@ const LONGEST_VERB: usize = 11;
 const MOST_TABLES: usize = 2;
 /// What begins with no word that a statement begins with.
 const OTHER: &str = "_OTHER";
-
-/// What statements begin with, beside `WITH`.
-const VERBS: [&str; 48] = [
-    "SELECT",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "REPLACE",
-    "MERGE",
-    "UPSERT",
-    "VALUES",
-    "CREATE",
-    "ALTER",
-    "DROP",
-    "TRUNCATE",
-    "BEGIN",
-    "START",
-    "COMMIT",
-    "END",
-    "ROLLBACK",
-    "ABORT",
-    "SAVEPOINT",
-    "RELEASE",
-    "CALL",
-    "EXEC",
-    "EXECUTE",
-    "PREPARE",
-    "DEALLOCATE",
-    "DECLARE",
-    "FETCH",
-    "CLOSE",
-    "COPY",
-    "LOAD",
-    "EXPLAIN",
-    "ANALYZE",
-    "VACUUM",
-    "REINDEX",
-    "REFRESH",
-    "LOCK",
-    "UNLOCK",
-    "SET",
-    "RESET",
-    "SHOW",
-    "USE",
-    "PRAGMA",
-    "ATTACH",
-    "DETACH",
-    "LISTEN",
-    "NOTIFY",
-    "GRANT",
-    "REVOKE",
-];
-/// What may stand between a word that leads to a name, and the name.
-const BETWEEN: [&str; 22] = [
-    "ONLY",
-    "LATERAL",
-    "IF",
-    "NOT",
-    "EXISTS",
-    "LOW_PRIORITY",
-    "HIGH_PRIORITY",
-    "IGNORE",
-    "QUICK",
-    "OR",
-    "ROLLBACK",
-    "ABORT",
-    "FAIL",
-    "REPLACE",
-    "TEMP",
-    "TEMPORARY",
-    "UNIQUE",
-    "MATERIALIZED",
-    "UNLOGGED",
-    "CONCURRENTLY",
-    "VIRTUAL",
-    "GLOBAL",
-];
-/// The words that end the list of tables behind `FROM`.
-const CLAUSES: [&str; 14] = [
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "LIMIT",
-    "SET",
-    "ON",
-    "HAVING",
-    "RETURNING",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "WINDOW",
-    "FOR",
-    "SELECT",
-];
 
 /// The operation and the first two tables, in the order in which they stand: `SELECT orders`,
 /// `INSERT archive SELECT orders`, `CREATE TABLE orders`. Names are without quotes, those of `WITH`
@@ -277,22 +184,6 @@ impl<'a> Scan<'a> {
 
     /// `TABLE orders` behind `CREATE` and its like.
     fn object(&mut self, verb: &str) {
-        const KINDS: [&str; 14] = [
-            "TABLE",
-            "INDEX",
-            "VIEW",
-            "TYPE",
-            "FUNCTION",
-            "PROCEDURE",
-            "TRIGGER",
-            "SEQUENCE",
-            "SCHEMA",
-            "DATABASE",
-            "EXTENSION",
-            "DOMAIN",
-            "USER",
-            "ROLE",
-        ];
         self.skip_between();
         let kind = match self.tokens.peek() {
             Some(Token {
