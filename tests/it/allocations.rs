@@ -1,5 +1,5 @@
 //! What recording allocates: nothing after the first time, three boxes for a request, one for an
-//! error.
+//! error, a header for an outgoing call.
 
 #![expect(
     unsafe_code,
@@ -9,6 +9,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+mod calls;
 mod errors;
 mod recording;
 mod requests;

@@ -36,6 +36,10 @@ fn the_paths_of_a_request_cost_the_instructions_on_record() {
                 "request with 800 KB of trace headers, over the bare router",
                 cost("hostile_request") - cost("bare_hostile_request"),
             ),
+            (
+                "outgoing call, over the bare service",
+                cost("call") - cost("bare_call"),
+            ),
             ("counter of three labels", cost("counter")),
             ("histogram", cost("histogram")),
         ]

@@ -6,8 +6,8 @@ use axum::{Router, body::Body, extract::Path, routing::get};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use orderscope::Telemetry;
-use std::{env, hint::black_box};
-use tower::ServiceExt as _;
+use std::{convert::Infallible, env, hint::black_box};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 async fn order(Path(id): Path<u32>) -> String {
     format!("order {id}")
@@ -38,6 +38,24 @@ async fn serve(app: &Router, headers: &HeaderMap, times: u32) {
     }
 }
 
+async fn answer(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+    Ok(Response::new(Body::empty()))
+}
+
+/// Calls another service, which answers at once.
+async fn call<S, B>(calls: S, times: u32)
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+    B: http_body::Body,
+{
+    for _ in 0..times {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = http::Uri::from_static("http://couriers:3000/nearest");
+        let Ok(response) = calls.clone().oneshot(request).await;
+        black_box(response.into_body().collect().await.ok());
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [path, times] = arguments.as_slice() else {
@@ -59,6 +77,11 @@ fn main() {
         "request" | "hostile_request" => {
             let app = router.layer(telemetry.http_layer()).with_state(());
             runtime.block_on(serve(&app, &headers, times));
+        }
+        "bare_call" => runtime.block_on(call(service_fn(answer), times)),
+        "call" => {
+            let calls = telemetry.client_layer().layer(service_fn(answer));
+            runtime.block_on(call(calls, times));
         }
         "counter" => {
             for _ in 0..times {

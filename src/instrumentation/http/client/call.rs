@@ -16,7 +16,7 @@ use ::http::{Method, Request, Response, StatusCode, Uri, header};
 use compact_str::{CompactString, format_compact};
 use std::{
     any::Any,
-    fmt,
+    fmt::{self, Write as _},
     time::{Duration, Instant},
 };
 
@@ -137,8 +137,11 @@ impl Call {
                 fields.number(semconv::SERVER_PORT, peers::port(url).into());
             }
         }
-        let url = url.to_string();
-        fields.word(semconv::URL_FULL, &redaction::url(&url));
+        // Of most, in one piece.
+        let mut text = String::with_capacity(128);
+        // Never an error: it grows.
+        let _ = write!(text, "{url}");
+        fields.word(semconv::URL_FULL, &redaction::url(&text));
         if !self.template.is_empty() {
             fields.word(semconv::URL_TEMPLATE, self.template);
         }
