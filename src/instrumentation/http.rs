@@ -72,6 +72,11 @@
 //! A `traceparent` is taken over when it is valid to the letter; otherwise a new trace begins. Code
 //! inside a handler finds it with [`context::current_trace`](crate::context::current_trace).
 //!
+//! # Calls to others
+//!
+//! [`ClientLayer`], around a client, sends the trace along and measures each call; its page says when
+//! one ends and what its `error.type` means.
+//!
 //! [`requests.started`]: crate::catalog::http::REQUESTS_STARTED
 //! [`requests.finished`]: crate::catalog::http::REQUESTS_FINISHED
 //! [`active_requests`]: crate::catalog::http::ACTIVE_REQUESTS
