@@ -85,7 +85,12 @@ fn differences(page: &BTreeMap<Series, f64>, stored: &BTreeMap<Series, f64>) -> 
 
 /// The telemetry's own delivery goes on after its numbers were read for a push.
 fn changes_by_itself(name: &str) -> bool {
-    let prefixes = ["process_", "orderscope_tokio_", "orderscope_delivery_"];
+    let prefixes = [
+        "process_",
+        "orderscope_process_",
+        "orderscope_tokio_",
+        "orderscope_delivery_",
+    ];
     prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
