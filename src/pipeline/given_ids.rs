@@ -125,9 +125,10 @@ impl GivenIds {
 
     /// Gives an event back that finds no room, to be let go.
     pub(crate) fn hold(&self, event: Held) -> Option<Held> {
-        let (count, bytes) = (&self.held_count, &self.held_bytes);
-        let has_room = count.fetch_add(1, Ordering::Relaxed) < MOST_HELD
-            && bytes.fetch_add(event.bytes(), Ordering::Relaxed) < MOST_HELD_BYTES;
+        // Both in any case, since both are given back.
+        let count = self.held_count.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.held_bytes.fetch_add(event.bytes(), Ordering::Relaxed);
+        let has_room = count < MOST_HELD && bytes < MOST_HELD_BYTES;
         if has_room && let Some(mut held) = self.held.hold() {
             held.push(event);
             return None;

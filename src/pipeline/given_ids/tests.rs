@@ -123,9 +123,14 @@ fn what_finds_no_room_is_let_go_at_once_and_counted_and_claimed_later() {
     for id in 0..most {
         assert!(one.hold(id));
     }
-    assert!(!one.hold(most));
-    assert_eq!(one.unchecked(), 1);
+    // As many again: they take no room that they would give back.
+    for id in most..2 * most {
+        assert!(!one.hold(id));
+    }
+    assert_eq!(one.unchecked(), u64::from(most));
     assert_eq!(one.settle(), became(MOST_HELD, 0, true));
+    assert!(one.hold(2 * most), "there is room again");
+    assert_eq!(one.settle(), became(1, 0, true));
     assert!(other.hold(most));
     assert_eq!(other.settle(), became(0, 1, true));
 }
