@@ -1,5 +1,8 @@
 //! Pages to read, without code of their own: what the crate as a whole promises.
 
+#[doc = include_str!("guide/correlation.md")]
+pub mod correlation {}
+
 #[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
 

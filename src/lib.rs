@@ -57,7 +57,7 @@
 //! | [`snapshot`] | all numbers at one moment |
 //! | [`export`] | where telemetry is sent, and how |
 //! | [`metrics`] | storage: descriptors, caps, the recorder of the `metrics` facade |
-//! | [`guide`] | [what delivery promises](guide::delivery), fault by fault, and beside others; [one error](guide::errors), field by field |
+//! | [`guide`] | [what delivery promises](guide::delivery), fault by fault, and beside others; [one error](guide::errors), field by field; [from a latency to its query](guide::correlation), with what each step shows |
 //! | [`resource`], [`ids`], [`clock`], [`error`] | who is speaking, trace ids, time, the one error |
 //!
 //! # Features

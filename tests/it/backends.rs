@@ -2,6 +2,7 @@
 //! VICTORIA_METRICS and VICTORIA_LOGS name them, and `.ci/run` always.
 
 mod collector;
+mod correlation;
 mod example;
 mod parity;
 mod stores;

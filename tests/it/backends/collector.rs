@@ -118,7 +118,7 @@ impl Collector {
         format!("http://{}", self.running.addresses[1])
     }
 
-    fn forwarded(&self) -> Received {
+    pub(super) fn forwarded(&self) -> Received {
         let mut by_service = self.forwarded_by_service();
         let received = by_service.remove("orders").unwrap_or_default();
         assert!(by_service.is_empty(), "{by_service:#?}");
