@@ -21,6 +21,14 @@ pub(crate) fn repeated(key: u64) -> u32 {
 }
 
 impl Repeats {
+    /// Nothing is counted any more.
+    pub(crate) fn closed() -> Self {
+        Self {
+            length: MOST,
+            ..Self::default()
+        }
+    }
+
     fn count(&mut self, key: u64) -> u32 {
         let mut counted = self.counts.iter_mut().take(self.length);
         if let Some((_, count)) = counted.find(|(known, _)| *known == key) {
@@ -54,6 +62,12 @@ mod tests {
         {
             let _other = enter(&mut other);
             assert_eq!(repeated(7), 1);
+        }
+        {
+            let mut stream = request();
+            stream.as_mut().unwrap().repeats = Some(Box::new(Repeats::closed()));
+            let _stream = enter(&mut stream);
+            assert_eq!([repeated(7), repeated(8), repeated(7)], [0; 3]);
         }
         let _one = enter(&mut one);
         assert_eq!(repeated(7), 3);

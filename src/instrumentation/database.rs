@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | an operation ends | [`operation.duration`], by system, summary, namespace and `error.type`; a span of kind CLIENT named by the summary, where its trace is recorded; its statement's row in [`Snapshot::statements`] |
 //! | it took more than 300 ms ([`slow_after`](Operation::slow_after)) | a log record `orderscope.db.slow_query` of severity WARN, with the statement |
-//! | one statement runs the tenth time within one request | a log record `orderscope.db.repeated_query` of severity WARN, once for each request and statement: a query in a loop, where one may do; a stream that asks again and again is told as well |
+//! | one statement runs the tenth time within one request | a log record `orderscope.db.repeated_query` of severity WARN, once for each request and statement: a query in a loop, where one may do. An event stream is free to ask again and again |
 //! | a connection is had | [`wait_time`] |
 //! | it is given back | [`use_time`] |
 //! | nobody gave one in time | [`timeouts`] + 1 |
@@ -30,7 +30,8 @@
 //! | --- | --- |
 //! | it succeeded, with or without rows: `fetch_one` that finds none is no failure of the database | |
 //! | the database refused it | its code: SQLSTATE (`23505`), or SQLite's number (`2067`); `database` without one |
-//! | it was given up: its future or its stream was dropped before the end, also when enough rows were taken | `cancelled` |
+//! | it succeeded as far as anybody asked: a stream that is dropped after one of its rows, since enough were taken | |
+//! | it was given up: its future was dropped before the end, or its stream while the next row was waited for | `cancelled` |
 //! | the connection or the pool failed | `io`, `tls`, `protocol`, `worker_crashed`, `pool_timeout`, `pool_closed`, `configuration`, `begin_failed`, `invalid_savepoint` |
 //! | its values did | `encode`, `decode`, `type_not_found`, `column_not_found`, `invalid_argument` |
 //! | [`time`] | `_OTHER`, or what [`Timed::error_type`] says |
@@ -92,10 +93,12 @@
 //!
 //! # Without the handle
 //!
-//! [`Telemetry::bare_queries_layer`](crate::Telemetry::bare_queries_layer) takes what sqlx itself says of
-//! queries through `tracing`, at the target `sqlx::query`: their duration, as sqlx has it, by summary,
-//! with the system `other_sql`. How they failed, whether they were given up, their spans and their
-//! pools are not known, nor whether they are slow. What runs through a handle is not counted twice.
+//! [`Builder::with_bare_queries`](crate::telemetry::Builder::with_bare_queries), or
+//! [`Telemetry::bare_queries_layer`](crate::Telemetry::bare_queries_layer) in a subscriber of the
+//! application's, takes what sqlx itself says of queries through `tracing`, at the target `sqlx::query`:
+//! their duration, as sqlx has it, by summary, with the system `other_sql`. How they failed, whether they
+//! were given up, their spans and their pools are not known, nor whether they are slow. What runs through
+//! a handle is not counted twice.
 //!
 //! [`operation.duration`]: crate::catalog::database::OPERATION_DURATION
 //! [`wait_time`]: crate::catalog::database::WAIT_TIME

@@ -52,6 +52,7 @@ pub(crate) use {
 
 use tracing_subscriber::{
     Layer, Registry,
+    filter::Filtered,
     layer::{Layered, SubscriberExt as _},
 };
 
@@ -77,4 +78,21 @@ where
     R: Layer<Layered<Levels, Registry>> + Send + Sync,
 {
     Registry::default().with(levels).with(record).with(lines)
+}
+
+/// The same, and `beside` hears what it wants to, whatever the levels are.
+pub(crate) fn recording_subscriber_beside<R, B>(
+    levels: Levels,
+    record: R,
+    lines: Lines,
+    beside: B,
+) -> impl tracing::Subscriber + Send + Sync
+where
+    R: Layer<Registry> + Send + Sync,
+    B: Layer<Layered<Filtered<Layered<Lines, R, Registry>, Levels, Registry>, Registry>>
+        + Send
+        + Sync,
+{
+    let records = record.and_then(lines).with_filter(levels);
+    Registry::default().with(records).with(beside)
 }

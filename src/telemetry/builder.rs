@@ -54,6 +54,7 @@ pub struct Builder {
     signals: Signals,
     business: Business,
     with_subscriber: bool,
+    with_bare_queries: bool,
     with_recorder: bool,
     with_opentelemetry: bool,
 }
@@ -77,6 +78,7 @@ impl Builder {
             signals: Signals::default(),
             business: Business::default(),
             with_subscriber: true,
+            with_bare_queries: false,
             with_recorder: true,
             with_opentelemetry: true,
         }
@@ -185,6 +187,15 @@ impl Builder {
     /// default.
     pub fn without_subscriber(mut self) -> Self {
         self.with_subscriber = false;
+        self
+    }
+
+    /// Has `install()` hear what sqlx tells of queries that no handle of
+    /// [`Telemetry::database`] sees, as [`Telemetry::bare_queries_layer`] does in a subscriber of the
+    /// application's: whatever the levels of `RUST_LOG` are. Each span of `tracing` costs some 60 ns
+    /// more then, since the levels are asked apart for what is heard and for what is printed.
+    pub fn with_bare_queries(mut self) -> Self {
+        self.with_bare_queries = true;
         self
     }
 
@@ -327,6 +338,10 @@ impl Builder {
 
     pub(super) fn takes_subscriber(&self) -> bool {
         self.with_subscriber
+    }
+
+    pub(super) fn takes_bare_queries(&self) -> bool {
+        self.with_bare_queries
     }
 
     pub(super) fn takes_opentelemetry(&self) -> bool {

@@ -40,6 +40,7 @@ pub(super) fn install(builder: Builder) -> Result<Telemetry, Error> {
 fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
     let (with_subscriber, with_recorder) = (builder.takes_subscriber(), builder.takes_recorder());
     let with_opentelemetry = builder.takes_opentelemetry();
+    let with_bare_queries = builder.takes_bare_queries();
     // Levels that only our subscriber would read are read for it alone.
     let levels = with_subscriber.then(levels).transpose()?;
     // There is no such look at the recorder; setting it fails without a change.
@@ -58,9 +59,18 @@ fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
         };
         warnings.extend(levels.warning());
         let (records, lines) = (telemetry.tracing_layer(), telemetry.lines());
-        let subscriber = logs::recording_subscriber(levels, records, lines);
-        tracing::subscriber::set_global_default(subscriber)
-            .map_err(|_| Error::foreign_subscriber(already_set))?;
+        let set = match with_bare_queries {
+            true => {
+                let bare = telemetry.bare_queries_layer();
+                let subscriber = logs::recording_subscriber_beside(levels, records, lines, bare);
+                tracing::subscriber::set_global_default(subscriber)
+            }
+            false => {
+                let subscriber = logs::recording_subscriber(levels, records, lines);
+                tracing::subscriber::set_global_default(subscriber)
+            }
+        };
+        set.map_err(|_| Error::foreign_subscriber(already_set))?;
     }
     // From here on nothing can fail.
     telemetry.inner.pipeline.install();

@@ -31,6 +31,7 @@ mod forks;
 mod lives;
 mod panics;
 mod places;
+mod queries;
 mod quiet;
 mod races;
 mod secrets;

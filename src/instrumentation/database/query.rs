@@ -57,6 +57,13 @@ impl Query {
         }
     }
 
+    /// Until it goes on, whoever goes gives it up.
+    #[cfg(feature = "sqlx")]
+    #[inline]
+    pub(super) fn waits(&mut self) {
+        self.error = CompactString::const_new(CANCELLED);
+    }
+
     #[inline]
     pub(super) fn succeeded(&mut self) {
         self.error = CompactString::const_new("");

@@ -126,7 +126,8 @@ where
     }
 }
 
-/// The steps of a query, which begins with the first poll. Dropped before its end, it is given up.
+/// The steps of a query, which begins with the first poll. Dropped while the next step is waited for, it is
+/// given up; dropped after a step, it has given what was asked of it.
 pub(super) struct Measured<'c, DB: sqlx::Database> {
     inner: Marked<dyn Stream<Item = Result<Step<DB>, sqlx::Error>> + Send + 'c>,
     source: &'static Source,
@@ -146,11 +147,21 @@ impl<DB: sqlx::Database> Stream for Measured<'_, DB> {
             let found = this.source.statement(sql.as_str());
             this.query = Some(Query::begin(this.source, found, this.slow_after));
         }
-        let step = ready!(Pin::new(&mut this.inner).poll_next(cx));
+        let polled = Pin::new(&mut this.inner).poll_next(cx);
+        if let (Poll::Pending, Some(query)) = (&polled, &mut this.query) {
+            query.waits();
+        }
+        let step = ready!(polled);
         if let Some(query) = &mut this.query {
             match &step {
-                Some(Ok(Either::Left(done))) => query.affected(affected::<DB>(done)),
-                Some(Ok(Either::Right(_))) => query.returned += 1,
+                Some(Ok(Either::Left(done))) => {
+                    query.affected(affected::<DB>(done));
+                    query.succeeded();
+                }
+                Some(Ok(Either::Right(_))) => {
+                    query.returned += 1;
+                    query.succeeded();
+                }
                 Some(Err(error)) => {
                     query.failed(error_type(error));
                     this.query = None;

@@ -204,6 +204,10 @@ impl Exchange {
                     let active = self.instruments.streams_active(self.route, SSE);
                     active.add(1);
                     self.ends_by = EndsBy::EventStream { since: now, active };
+                    if let Some(request) = &mut self.request {
+                        // It asks again and again for what is new.
+                        request.repeats = Some(Box::new(context::Repeats::closed()));
+                    }
                 }
             }
         }

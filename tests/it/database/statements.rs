@@ -1,11 +1,16 @@
 //! The statements that take the longest, and what is told of them.
 
 use super::{count, flush, orders, statement};
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    response::sse::{Event, Sse},
+    routing::get,
+};
+use futures_util::StreamExt as _;
 use hyper::Request;
 use orderscope::Telemetry;
 use sqlx::AssertSqlSafe;
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 use tower::ServiceExt as _;
 
 async fn ask(app: &Router, path: &str) -> String {
@@ -84,6 +89,30 @@ async fn one_statement_ten_times_within_one_request_is_told_once() {
     told.sort();
     assert_eq!(told, ["SELECT", "SELECT orders"]);
     assert_eq!(statement(&telemetry, "SELECT orders").repeated, 1);
+}
+
+#[tokio::test]
+async fn an_event_stream_asks_again_and_again_and_nobody_is_told() {
+    let (telemetry, memory, database) = orders().await;
+    let handler = async move || {
+        let states = futures_util::stream::iter(0..25).then(move |_| {
+            let database = database.clone();
+            async move {
+                let state = sqlx::query("SELECT dish FROM orders WHERE id = 1");
+                state.fetch_optional(&database).await.unwrap();
+                Ok::<_, Infallible>(Event::default().data("cooking"))
+            }
+        });
+        Sse::new(states)
+    };
+    let app = Router::new()
+        .route("/orders/{id}", get(handler))
+        .layer(telemetry.http_layer());
+    ask(&app, "/orders/7").await;
+    flush(&telemetry).await;
+    assert_eq!(statement(&telemetry, "SELECT orders").calls, 25);
+    assert_eq!(statement(&telemetry, "SELECT orders").repeated, 0);
+    assert!(memory.logs().is_empty());
 }
 
 #[tokio::test]
