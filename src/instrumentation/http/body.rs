@@ -1,6 +1,6 @@
 //! Bodies that are counted as they pass.
 
-use super::{exchange::Exchange, outcome::Outcome, unwound::catch};
+use super::{exchange::Kept, outcome::Outcome, unwound::catch};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -139,12 +139,12 @@ pin_project! {
         inner: Option<B>,
         // In place of the inner body: a response that the layer made itself.
         own: Option<Bytes>,
-        exchange: Option<Exchange>,
+        exchange: Kept,
     }
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn of_handler(inner: B, exchange: Option<Exchange>) -> Self {
+    pub(super) fn of_handler(inner: B, exchange: Kept) -> Self {
         Self {
             inner: Some(inner),
             own: None,
@@ -152,7 +152,7 @@ impl<B> ResponseBody<B> {
         }
     }
 
-    pub(super) fn own(body: Bytes, exchange: Option<Exchange>) -> Self {
+    pub(super) fn own(body: Bytes, exchange: Kept) -> Self {
         Self {
             inner: None,
             own: Some(body),
@@ -176,13 +176,13 @@ where
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             let own = this.own.take();
-            if let Some(exchange) = this.exchange {
+            if let Some(exchange) = this.exchange.get() {
                 exchange.sent(own.as_ref().map_or(0, |own| own.len() as u64));
-                *this.exchange = None;
+                this.exchange.end();
             }
             return Poll::Ready(own.map(|own| Ok(Frame::data(own))));
         };
-        let Some(exchange) = this.exchange else {
+        let Some(exchange) = this.exchange.get() else {
             // Ended already; a server that asks again gets what there is.
             return inner
                 .poll_frame(cx)
@@ -201,7 +201,7 @@ where
                 exchange.tell_panic(&panicked);
                 // Its destructor may panic as well.
                 let _ = catch(|| this.inner.set(None));
-                *this.exchange = None;
+                this.exchange.end();
                 return Poll::Ready(Some(Err(Box::new(BodyPanicked))));
             }
         };
@@ -210,7 +210,7 @@ where
             None => true,
             Some(Err(_)) => {
                 exchange.ends(Outcome::BodyFailed);
-                *this.exchange = None;
+                this.exchange.end();
                 false
             }
             Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
@@ -222,9 +222,9 @@ where
                 (None, None) => is_at_its_end,
             },
         };
-        if is_over && let Some(exchange) = this.exchange {
+        if is_over && let Some(exchange) = this.exchange.get() {
             exchange.body_ends();
-            *this.exchange = None;
+            this.exchange.end();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

@@ -1,5 +1,6 @@
 //! The record-once guard: one for each accepted request, one outcome for each guard.
 
+mod kept;
 mod span;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
 };
 use ::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use compact_str::CompactString;
+pub(super) use kept::Kept;
 use span::SpanDraft;
 use std::{sync::Arc, time::Instant};
 
@@ -85,7 +87,7 @@ impl Exchange {
         (trace, parent): (TraceContext, Option<SpanId>),
         path: &str,
         request_span: RequestSpan,
-    ) -> Self {
+    ) -> Kept {
         instruments.started.add(1);
         instruments.active(traits).add(1);
         let pipeline = instruments.pipeline;
@@ -100,7 +102,7 @@ impl Exchange {
             trail: None,
             repeats: None,
         });
-        Self {
+        Kept::new(Self {
             instruments,
             route,
             traits,
@@ -118,7 +120,7 @@ impl Exchange {
             ends_by: EndsBy::Body,
             decided: None,
             outcome: Outcome::ClientClosed,
-        }
+        })
     }
 
     /// Until the program says otherwise.

@@ -2,7 +2,7 @@
 
 use super::{
     body::ResponseBody,
-    exchange::Exchange,
+    exchange::{Exchange, Kept},
     outcome::{Mark, Outcome},
     problem,
     unwound::{Panicked, catch},
@@ -30,7 +30,7 @@ pin_project! {
         // None: the inner service panicked.
         #[pin]
         inner: Option<F>,
-        exchange: Option<Exchange>,
+        exchange: Kept,
         // Boxed, since few layers have one and every future is moved.
         deadline: Option<Pin<Box<Sleep>>>,
         upgrade: Option<UpgradedStream>,
@@ -40,7 +40,7 @@ pin_project! {
 impl<F> ResponseFuture<F> {
     #[inline]
     pub(super) fn new(
-        exchange: Exchange,
+        exchange: Kept,
         timeout: Option<Duration>,
         upgrade: Option<UpgradedStream>,
     ) -> Self {
@@ -50,7 +50,7 @@ impl<F> ResponseFuture<F> {
             .and_then(|timeout| catch(|| Box::pin(sleep(timeout))).ok());
         Self {
             inner: None,
-            exchange: Some(exchange),
+            exchange,
             deadline,
             upgrade,
         }
@@ -61,10 +61,10 @@ impl<F> ResponseFuture<F> {
     pub(super) fn call(&mut self, call: impl FnOnce() -> Option<F>) {
         // Into its place at once: futures are large, and each move is a copy.
         let called = catch(|| {
-            let _within = self.exchange.as_mut().map(Exchange::enter);
+            let _within = self.exchange.get().map(Exchange::enter);
             self.inner = call();
         });
-        if let (Err(panicked), Some(exchange)) = (called, &mut self.exchange) {
+        if let (Err(panicked), Some(exchange)) = (called, self.exchange.get()) {
             exchange.tell_panic(&panicked);
         }
     }
@@ -97,7 +97,7 @@ where
         polled: &mut Poll<Result<Response<ResponseBody<B>>, E>>,
     ) {
         let mut this = self.project();
-        if this.exchange.is_none() {
+        if this.exchange.get().is_none() {
             // Polled again after it was ready, which the contract of futures forbids.
             return;
         }
@@ -105,7 +105,7 @@ where
             // The response's body is the host's code as well: it is asked in here.
             Some(inner) => catch(|| {
                 let inner = {
-                    let _within = this.exchange.as_mut().map(Exchange::enter);
+                    let _within = this.exchange.get().map(Exchange::enter);
                     inner.poll(cx)
                 };
                 *polled =
@@ -117,9 +117,9 @@ where
         let (outcome, status) = match caught {
             Ok(()) if polled.is_ready() => {
                 // Still there: the inner service made an error, and no response.
-                if let Some(exchange) = this.exchange {
+                if let Some(exchange) = this.exchange.get() {
                     exchange.ends(Outcome::BodyFailed);
-                    *this.exchange = None;
+                    this.exchange.end();
                 }
                 return;
             }
@@ -131,7 +131,7 @@ where
                 (Outcome::TimedOut, StatusCode::SERVICE_UNAVAILABLE)
             }
             Err(panicked) => {
-                if let Some(exchange) = this.exchange {
+                if let Some(exchange) = this.exchange.get() {
                     exchange.tell_panic(&panicked);
                 }
                 (Outcome::Panicked, StatusCode::INTERNAL_SERVER_ERROR)
@@ -139,22 +139,23 @@ where
         };
         // The handler ends here; its destructors may panic too, and change nothing any more.
         let _ = catch(|| {
-            let _within = this.exchange.as_mut().map(Exchange::enter);
+            let _within = this.exchange.get().map(Exchange::enter);
             this.inner.set(None);
         });
-        if let Some(exchange) = this.exchange.take() {
-            *polled = Poll::Ready(Ok(answer_for(exchange, outcome, status)));
+        if let Some(answer) = answer_for(this.exchange.take(), outcome, status) {
+            *polled = Poll::Ready(Ok(answer));
         }
     }
 }
 
-/// The response of a handler that made none.
+/// The response of a handler that made none. `None`: its request has ended.
 #[cold]
 fn answer_for<B>(
-    mut exchange: Exchange,
+    mut kept: Kept,
     outcome: Outcome,
     status: StatusCode,
-) -> Response<ResponseBody<B>> {
+) -> Option<Response<ResponseBody<B>>> {
+    let exchange = kept.get()?;
     exchange.decide(outcome);
     let request = exchange.request.as_ref();
     let trace_id = request.map(|request| request.trace.trace_id);
@@ -166,35 +167,35 @@ fn answer_for<B>(
     }
     let problem = problem::document(status, trace_id);
     let size = problem.body().len() as u64;
-    let is_over = exchange.head(&problem, false, Some(size), None);
-    problem.map(|body| ResponseBody::own(body, (!is_over).then_some(exchange)))
+    if exchange.head(&problem, false, Some(size), None) {
+        kept.end();
+    }
+    Some(problem.map(|body| ResponseBody::own(body, kept)))
 }
 
-/// Leaves in `exchange` nothing: it ends here, or goes on in the body.
+/// Leaves in `kept` nothing: the request ends here, or goes on in the body.
 #[inline]
 fn pass_on<B: Body>(
     response: Response<B>,
-    exchange: &mut Option<Exchange>,
+    kept: &mut Kept,
     upgrade: Option<UpgradedStream>,
 ) -> Response<ResponseBody<B>> {
     // The host's code first: should it panic, the exchange is still where it was.
     let body = response.body();
     let (is_at_its_end, exact_size) = (body.is_end_stream(), body.size_hint().exact());
-    if let (Some(exchange), Some(mark)) = (&mut *exchange, response.extensions().get::<Mark>()) {
-        exchange.decide((*mark).into());
+    if let Some(exchange) = kept.get() {
+        if let Some(mark) = response.extensions().get::<Mark>() {
+            exchange.decide((*mark).into());
+        }
+        let status = response.status();
+        if status.as_u16() >= 400 {
+            exchange.tell(|tap| tap.response(status, response.extensions()));
+        }
+        if exchange.head(&response, is_at_its_end, exact_size, upgrade) {
+            kept.end();
+        }
     }
-    let status = response.status();
-    if status.as_u16() >= 400
-        && let Some(exchange) = &mut *exchange
-    {
-        exchange.tell(|tap| tap.response(status, response.extensions()));
-    }
-    let ends =
-        |exchange: &mut Exchange| exchange.head(&response, is_at_its_end, exact_size, upgrade);
-    if exchange.as_mut().is_some_and(ends) {
-        *exchange = None;
-    }
-    response.map(|body| ResponseBody::of_handler(body, exchange.take()))
+    response.map(|body| ResponseBody::of_handler(body, kept.take()))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

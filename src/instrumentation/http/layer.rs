@@ -192,7 +192,9 @@ where
             request.uri().path(),
             layer.request_span,
         );
-        if let Some(carrier) = layer.instruments.pipeline.sessions.carrier() {
+        if let Some(carrier) = layer.instruments.pipeline.sessions.carrier()
+            && let Some(exchange) = exchange.get()
+        {
             exchange.name_session(session::named(request.headers(), carrier));
         }
 
@@ -205,7 +207,9 @@ where
         let mut read = None;
         // In a place of its own, so that the closures that it goes through hold no copy.
         let mut request = Some(C::count(request, &mut read));
-        exchange.count_request_body(read);
+        if let Some(exchange) = exchange.get() {
+            exchange.count_request_body(read);
+        }
 
         let mut future = ResponseFuture::new(exchange, layer.timeout, upgrade);
         future.call(|| Some(self.inner.call(request.take()?)));
