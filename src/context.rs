@@ -29,7 +29,7 @@ use crate::{
 use std::cell::RefCell;
 use trail::Trail;
 
-/// The request that the calling code runs for.
+/// The request that the calling code runs for. Boxed wherever it is held: it moves with every poll.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) trace: TraceContext,
@@ -37,7 +37,7 @@ pub(crate) struct Request {
     /// `None`: no route matched.
     pub(crate) route: Option<&'static str>,
     pub(crate) method: &'static str,
-    /// Boxed: it moves with every poll, and many requests are nobody's.
+    /// Boxed: many requests are nobody's.
     pub(crate) identity: Option<Box<Identity>>,
     /// Whether the panic that is under way, if any, was recorded.
     pub(crate) panic_is_recorded: bool,
@@ -47,11 +47,22 @@ pub(crate) struct Request {
     pub(crate) repeats: Option<Box<Repeats>>,
 }
 
+impl Request {
+    /// Whose memory is used again says nothing of whom it was for.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        self.identity = None;
+        self.trail = None;
+        self.repeats = None;
+        self.trace.state = None;
+    }
+}
+
 #[cfg(test)]
 impl Request {
     /// `GET /orders/{id}` in a trace of its own.
-    pub(crate) fn for_tests(pipeline: &'static Pipeline, sampled: bool) -> Self {
-        Self {
+    pub(crate) fn for_tests(pipeline: &'static Pipeline, sampled: bool) -> Box<Self> {
+        Box::new(Self {
             trace: TraceContext {
                 trace_id: crate::ids::TraceId::random(),
                 span_id: crate::ids::SpanId::random(),
@@ -65,12 +76,12 @@ impl Request {
             panic_is_recorded: false,
             trail: None,
             repeats: None,
-        }
+        })
     }
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Request>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Box<Request>>> = const { RefCell::new(None) };
 }
 
 /// Reads the current request. `None`: there is none, or its thread is going.
@@ -133,14 +144,14 @@ pub(crate) fn describe_beside(fields: &mut Fields) {
 /// Makes `request` the current one until the guard goes, which gives it back and restores what was
 /// current before; also when the code between panics.
 #[inline]
-pub(crate) fn enter(request: &mut Option<Request>) -> Entered<'_> {
+pub(crate) fn enter(request: &mut Option<Box<Request>>) -> Entered<'_> {
     let outer = trace::begin();
     swap(request);
     Entered { request, outer }
 }
 
 pub(crate) struct Entered<'a> {
-    request: &'a mut Option<Request>,
+    request: &'a mut Option<Box<Request>>,
     outer: Option<SpanContext>,
 }
 
@@ -153,7 +164,7 @@ impl Drop for Entered<'_> {
 }
 
 #[inline]
-fn swap(request: &mut Option<Request>) {
+fn swap(request: &mut Option<Box<Request>>) {
     // An error: the thread is going, and nothing on it asks any more.
     let _ = CURRENT.try_with(|current| {
         if let Ok(mut current) = current.try_borrow_mut() {
@@ -167,8 +178,8 @@ mod tests {
     use super::*;
     use crate::ids::{SpanId, TraceId};
 
-    fn request() -> Request {
-        Request {
+    fn request() -> Box<Request> {
+        Box::new(Request {
             trace: TraceContext {
                 trace_id: TraceId::random(),
                 span_id: SpanId::random(),
@@ -182,7 +193,7 @@ mod tests {
             panic_is_recorded: false,
             trail: None,
             repeats: None,
-        }
+        })
     }
 
     fn current() -> Option<TraceId> {

@@ -16,7 +16,7 @@ pin_project! {
     pub struct Carried<F> {
         #[pin]
         inner: F,
-        request: Option<Request>,
+        request: Option<Box<Request>>,
         span: Option<SpanContext>,
     }
 }

@@ -219,7 +219,7 @@ mod tests {
     };
     use crate::{clock::Clock, pipeline::Pipeline, records::Limits};
 
-    fn request() -> Option<Request> {
+    fn request() -> Option<Box<Request>> {
         Some(Request::for_tests(Pipeline::for_tests(&[]), false))
     }
 

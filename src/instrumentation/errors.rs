@@ -272,8 +272,8 @@ mod planted {
         Pipeline::for_tests(&[Signal::Logs])
     }
 
-    pub(super) fn request(pipeline: &'static Pipeline) -> Request {
-        Request {
+    pub(super) fn request(pipeline: &'static Pipeline) -> Box<Request> {
+        Box::new(Request {
             trace: TraceContext {
                 trace_id: TraceId::random(),
                 span_id: SpanId::random(),
@@ -287,7 +287,7 @@ mod planted {
             panic_is_recorded: false,
             trail: None,
             repeats: None,
-        }
+        })
     }
 
     /// Runs `code` for a request of this pipeline.

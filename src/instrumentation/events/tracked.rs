@@ -439,7 +439,7 @@ mod tests {
 
     fn inside(signals: &[Signal], code: impl FnOnce()) -> &'static Pipeline {
         let pipeline = Pipeline::for_tests(signals);
-        let mut request = Some(Request {
+        let mut request = Some(Box::new(Request {
             trace: TraceContext {
                 trace_id: TraceId::new(7).unwrap(),
                 span_id: SpanId::new(8).unwrap(),
@@ -453,7 +453,7 @@ mod tests {
             panic_is_recorded: false,
             trail: None,
             repeats: None,
-        });
+        }));
         let _entered = enter(&mut request);
         code();
         pipeline

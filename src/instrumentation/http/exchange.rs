@@ -32,7 +32,7 @@ const EVENT_STREAM: &[u8] = b"text/event-stream";
 const SSE: &str = "sse";
 
 /// A request from the moment it was accepted. It starts as one that its client gave up, is told
-/// how it ends, and records when it is dropped.
+/// how it ends, and is recorded when what [keeps](Kept) it ends or is dropped.
 #[derive(Debug)]
 pub(super) struct Exchange {
     instruments: &'static Instruments,
@@ -40,7 +40,7 @@ pub(super) struct Exchange {
     traits: Traits,
     started: Instant,
     /// Handed to the context while the handler or the body is polled.
-    pub(super) request: Option<context::Request>,
+    pub(super) request: Option<Box<context::Request>>,
     /// The request as a span of `tracing`, where somebody wants it.
     seen: Option<Box<tracing::Span>>,
     /// What only the request's span says. `None`: spans go nowhere.
@@ -92,7 +92,7 @@ impl Exchange {
         instruments.active(traits).add(1);
         let pipeline = instruments.pipeline;
         let route = instruments.route(route);
-        let request = Some(context::Request {
+        let request = context::Request {
             trace,
             pipeline,
             route: route.template(),
@@ -101,14 +101,14 @@ impl Exchange {
             panic_is_recorded: false,
             trail: None,
             repeats: None,
-        });
-        Kept::new(Self {
+        };
+        Kept::begin(request, |request| Self {
             instruments,
             route,
             traits,
             started: pipeline.clock.now(),
-            seen: request_span.open(traits, request.as_ref(), path),
-            request,
+            seen: request_span.open(traits, &request, path),
+            request: Some(request),
             span: pipeline.handoff.wants(Signal::Traces).then(|| SpanDraft {
                 parent,
                 path: CompactString::new(cut(path, pipeline.settings.record_limits.value_bytes)),
@@ -321,11 +321,9 @@ impl Exchange {
         let span = self.request.as_ref()?.trace.span();
         self.instruments.pipeline.settings.exemplars.choose(span)
     }
-}
 
-/// The one place where a request is counted as ended.
-impl Drop for Exchange {
-    fn drop(&mut self) {
+    /// The one place where a request is counted as ended.
+    fn record(&mut self) {
         let outcome = self.decided.unwrap_or(self.outcome);
         let instruments = self.instruments;
         instruments.active(self.traits).add(-1);

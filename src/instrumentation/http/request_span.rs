@@ -32,10 +32,9 @@ impl RequestSpan {
     pub(super) fn open(
         self,
         traits: Traits,
-        request: Option<&context::Request>,
+        request: &context::Request,
         path: &str,
     ) -> Option<Box<Span>> {
-        let request = request?;
         if self == Self::Off {
             return None;
         }

@@ -2,36 +2,50 @@
 //! next one. What moves, through futures that others box, is a pointer, and no request allocates for it.
 
 use super::Exchange;
+use crate::context;
 use std::cell::RefCell;
 
-/// As much is kept by a thread, some 20 KiB; what was under way at once beyond is given back.
+/// As much is kept by a thread, some 30 KiB; what was under way at once beyond is given back.
 const MOST: usize = 64;
 
-/// A request under way, or none any more.
+/// A request under way, or none any more. It is recorded when it ends, and when this is dropped.
 #[derive(Debug, Default)]
-pub(in super::super) struct Kept(Option<Box<Option<Exchange>>>);
+pub(in super::super) struct Kept(Option<Box<Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    exchange: Option<Exchange>,
+    /// Where the next one's context lies, a pointer too for whoever makes it the current one.
+    context: Option<Box<context::Request>>,
+}
 
 thread_local! {
-    static FREE: RefCell<Vec<Box<Option<Exchange>>>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<Vec<Box<Memory>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Kept {
     #[inline]
-    pub(super) fn new(exchange: Exchange) -> Self {
+    pub(super) fn begin(
+        request: context::Request,
+        exchange: impl FnOnce(Box<context::Request>) -> Exchange,
+    ) -> Self {
         let free = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        Self(Some(match free.ok().flatten() {
-            Some(mut memory) => {
-                *memory = Some(exchange);
-                memory
+        let mut memory = free.ok().flatten().unwrap_or_default();
+        let request = match memory.context.take() {
+            Some(mut kept) => {
+                *kept = request;
+                kept
             }
-            None => Box::new(Some(exchange)),
-        }))
+            None => Box::new(request),
+        };
+        memory.exchange = Some(exchange(request));
+        Self(Some(memory))
     }
 
     /// `None`: it has ended.
     #[inline]
     pub(in super::super) fn get(&mut self) -> Option<&mut Exchange> {
-        self.0.as_mut()?.as_mut().as_mut()
+        self.0.as_mut()?.exchange.as_mut()
     }
 
     /// It goes on elsewhere, and is none here any more.
@@ -44,8 +58,15 @@ impl Kept {
     #[inline]
     pub(in super::super) fn end(&mut self) {
         if let Some(mut memory) = self.0.take() {
-            // Whatever is recorded here may begin another request: nothing is borrowed meanwhile.
-            *memory = None;
+            // Nothing is borrowed meanwhile: what is recorded may run code of the host's.
+            if let Some(exchange) = &mut memory.exchange {
+                exchange.record();
+                if let Some(mut request) = exchange.request.take() {
+                    request.forget();
+                    memory.context = Some(request);
+                }
+            }
+            memory.exchange = None;
             let _ = FREE.try_with(|free| {
                 if let Ok(mut free) = free.try_borrow_mut()
                     && free.len() < MOST
