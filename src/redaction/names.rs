@@ -20,8 +20,8 @@ enum At {
 
 use At::{Any, End, LastWord, Word, WordEnd};
 
-/// By first letter, in lower case and without punctuation.
-fn stems(first: u8) -> &'static [(&'static [u8], At)] {
+/// By first letter, in lower case and without punctuation; of three letters or more.
+const fn stems(first: u8) -> &'static [(&'static [u8], At)] {
     match first {
         b'a' => &[
             (b"authorization", Any),
@@ -86,11 +86,12 @@ fn stems(first: u8) -> &'static [(&'static [u8], At)] {
 /// case, punctuation and trailing digits make no difference.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let bytes = name.as_bytes();
-    // Three letters make the shortest stems.
-    if bytes.len() < 3 {
-        return false;
-    }
-    let (text, mut len, starts) = squeezed(&bytes[bytes.len().saturating_sub(LONGEST)..]);
+    let end = &bytes[bytes.len().saturating_sub(LONGEST)..];
+    may_be_secret(end) && is_secret(end)
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    let (text, mut len, starts) = squeezed(name);
     while len > 0 && text[len - 1].is_ascii_digit() {
         len -= 1;
     }
@@ -116,6 +117,66 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
             .any(|(stem, place)| is_at(at, stem, *place))
     })
 }
+
+/// Whether any stem begins in the name: by its first three letters, which rules out most names at a tenth of
+/// the price of looking.
+#[inline]
+fn may_be_secret(name: &[u8]) -> bool {
+    let mut three = 0;
+    name.iter().any(|&byte| {
+        three = match CLASSES[byte as usize] {
+            BETWEEN => return false,
+            letter => next_three(three, letter),
+        };
+        (BEGINNINGS[three / 64] >> (three % 64)) & 1 == 1
+    })
+}
+
+/// Of a byte: its letter, from 1 on; 0 where no stem goes on; or [`BETWEEN`].
+static CLASSES: [u8; 256] = {
+    let mut classes = [BETWEEN; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        let as_u8 = byte as u8;
+        if as_u8.is_ascii_alphabetic() {
+            classes[byte] = as_u8 & 31;
+        } else if as_u8.is_ascii_digit() || as_u8 >= 0x80 {
+            classes[byte] = 0;
+        }
+        byte += 1;
+    }
+    classes
+};
+/// What stems are looked for across.
+const BETWEEN: u8 = u8::MAX;
+
+/// The last three letters, of 5 bits each; with one that is none there is a 0 among them, as in no stem.
+const fn next_three(three: usize, letter: u8) -> usize {
+    match letter {
+        0 => 0,
+        letter => ((three << 5) | letter as usize) & 0x7fff,
+    }
+}
+
+/// A bit for each three letters that a stem begins with.
+static BEGINNINGS: [u64; 512] = {
+    let mut beginnings = [0; 512];
+    let mut first = b'a';
+    while first <= b'z' {
+        let of_letter = stems(first);
+        let mut index = 0;
+        while index < of_letter.len() {
+            let stem = of_letter[index].0;
+            let mut three = next_three(0, stem[0] & 31);
+            three = next_three(three, stem[1] & 31);
+            three = next_three(three, stem[2] & 31);
+            beginnings[three / 64] |= 1 << (three % 64);
+            index += 1;
+        }
+        first += 1;
+    }
+    beginnings
+};
 
 /// Letters and digits alone, in lower case; how many; and at which of them a word starts.
 #[inline]
@@ -305,6 +366,23 @@ mod tests {
             "zipcode",
         ] {
             assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_ruled_out_by_three_letters_is_no_secret(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "api", "Key", "key", "pass", "Word", "pw", "d", "to", "ken", "-", "_", ".", " ", "1", "é",
+                    "SEC", "ret", "s", "i", "g", "p", "an", "PIN", "otp", "order", "id", "j", "w", "t",
+                ]),
+                0..8,
+            ),
+        ) {
+            let name = parts.concat();
+            let (ruled_out, secret) = (!may_be_secret(name.as_bytes()), is_secret(name.as_bytes()));
+            proptest::prop_assert!(!(ruled_out && secret), "{}", name);
         }
     }
 

@@ -5,12 +5,43 @@
 use axum::{Router, body::Body, extract::Path, routing::get};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
-use orderscope::Telemetry;
+use orderscope::{
+    Telemetry, database,
+    export::{Destination, InMemory},
+    telemetry::Sampling,
+    tracing_layer::Levels,
+    track_event,
+};
 use std::{convert::Infallible, env, hint::black_box};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tracing::Instrument as _;
+use tracing_subscriber::{layer::SubscriberExt as _, registry, util::SubscriberInitExt as _};
 
 async fn order(Path(id): Path<u32>) -> String {
     format!("order {id}")
+}
+
+async fn logged_order(Path(id): Path<u32>) -> String {
+    tracing::info!(order_id = id, restaurant = "Roma", "order read");
+    format!("order {id}")
+}
+
+async fn order_in_a_span(Path(id): Path<u32>) -> String {
+    let read = tracing::info_span!("read_order", order_id = id);
+    async { format!("order {id}") }.instrument(read).await
+}
+
+/// Whose records go somewhere, and are encoded on the way.
+fn recording(sampling: Sampling) -> Telemetry {
+    let memory = Destination::in_memory("memory", &InMemory::with_bound(1 << 20));
+    let telemetry = Telemetry::builder("instructions").destination(memory);
+    let telemetry = telemetry.sampling(sampling).without_subscriber().install();
+    let telemetry = telemetry.expect("it is the only one");
+    registry()
+        .with(Levels::default())
+        .with(telemetry.tracing_layer())
+        .init();
+    telemetry
 }
 
 /// What a hostile client sends to whoever reads trace headers.
@@ -56,44 +87,96 @@ where
     }
 }
 
+/// Operations of which each makes a record.
+fn record(path: &str, times: u32) {
+    let _telemetry = recording(Sampling::ALL);
+    for time in 0..times {
+        match path {
+            "error_event" => {
+                tracing::error!(
+                    order_id = time,
+                    attempt = 3,
+                    provider = "acme",
+                    "payment failed"
+                );
+            }
+            "business_event" => track_event!(
+                "order_placed",
+                order_id = time,
+                value = 23.5,
+                currency = "EUR",
+                restaurant = "Roma",
+                dishes = 3,
+                is_first = true
+            ),
+            other => panic!("no path is called {other}"),
+        }
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [path, times] = arguments.as_slice() else {
         panic!("expected PATH TIMES, got {arguments:?}");
     };
     let times: u32 = times.parse().expect("TIMES is a number");
-    let telemetry = Telemetry::builder("instructions").install().expect("it is the only one");
-    let router = Router::new().route("/orders/{id}", get(order));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime starts");
     let headers = match path.contains("hostile") {
         true => hostile(),
         false => HeaderMap::new(),
     };
+    let silent = || {
+        Telemetry::builder("instructions")
+            .install()
+            .expect("it is the only one")
+    };
+    let router = match path.as_str() {
+        "request_with_a_line" => Router::new().route("/orders/{id}", get(logged_order)),
+        "request_with_a_span" => Router::new().route("/orders/{id}", get(order_in_a_span)),
+        _ => Router::new().route("/orders/{id}", get(order)),
+    };
+    let serve_by = |telemetry: Telemetry, router: Router| {
+        let app = router.layer(telemetry.http_layer()).with_state(());
+        runtime.block_on(serve(&app, &headers, times));
+    };
     match path.as_str() {
         "bare_request" | "bare_hostile_request" => {
+            let _telemetry = silent();
             runtime.block_on(serve(&router.with_state(()), &headers, times));
         }
-        "request" | "hostile_request" => {
-            let app = router.layer(telemetry.http_layer()).with_state(());
-            runtime.block_on(serve(&app, &headers, times));
+        "request" | "hostile_request" => serve_by(silent(), router),
+        "recorded_request" | "request_with_a_line" | "request_with_a_span" => {
+            serve_by(recording(Sampling::ALL), router);
         }
+        "sampled_request" => serve_by(recording(Sampling::ratio(0.01)), router),
         "bare_call" => runtime.block_on(call(service_fn(answer), times)),
         "call" => {
-            let calls = telemetry.client_layer().layer(service_fn(answer));
+            let calls = silent().client_layer().layer(service_fn(answer));
             runtime.block_on(call(calls, times));
         }
+        "operation" => {
+            let _telemetry = silent();
+            runtime.block_on(async {
+                for _ in 0..times {
+                    let read = async { Ok::<_, Infallible>(()) };
+                    black_box(database::time("SELECT orders", read).await.ok());
+                }
+            });
+        }
         "counter" => {
+            let _telemetry = silent();
             for _ in 0..times {
                 metrics::counter!("orders.placed", "payment" => "card", "city" => "Lyon", "kind" => "new")
                     .increment(1);
             }
         }
         "histogram" => {
+            let _telemetry = silent();
             for time in 0..times {
                 metrics::histogram!("basket.value").record(f64::from(time % 64));
             }
         }
-        other => panic!("no path is called {other}"),
+        path => record(path, times),
     }
 }
