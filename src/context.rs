@@ -16,7 +16,7 @@ pub use trace::{TraceContext, current_trace};
 pub(crate) use {
     identity::Identity,
     repeats::{Repeats, repeated},
-    trace::{active, pop_span, push_span},
+    trace::{Key as SpanKey, active, pop_span, push_span},
     trail::{Happened, Millis, describe_trail, note, note_record},
 };
 
@@ -240,13 +240,13 @@ mod tests {
     #[test]
     fn the_innermost_span_is_the_one_entered_last_and_not_left_yet() {
         let (outer, inner) = (span(), span());
-        push_span(outer);
-        push_span(inner);
+        push_span((0, 1), outer);
+        push_span((0, 2), inner);
         assert_eq!(active(), Some(inner));
         // In the order of their entering, which `tracing` allows.
-        pop_span(outer.span_id);
+        pop_span((0, 1));
         assert_eq!(active(), Some(inner));
-        pop_span(inner.span_id);
+        pop_span((0, 2));
         assert_eq!(active(), None);
     }
 
@@ -269,9 +269,9 @@ mod tests {
         let inner = span();
         let task = {
             let _entered = enter(&mut mine);
-            push_span(inner);
+            push_span((0, 2), inner);
             let task = carry(async { (active(), with_request(|_| ()).is_some()) });
-            pop_span(inner.span_id);
+            pop_span((0, 2));
             task
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build();

@@ -69,9 +69,12 @@ thread_local! {
     /// The innermost span that was entered within the current request, or outside every one.
     static ACTIVE: Cell<Option<SpanContext>> = const { Cell::new(None) };
     /// The spans entered on this thread, each with what was active before.
-    static ENTERED: RefCell<Vec<(SpanContext, Option<SpanContext>)>> =
-        const { RefCell::new(Vec::new()) };
+    static ENTERED: RefCell<Vec<(Key, Option<SpanContext>)>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What an entered span is known by: whose it is, and its number there, which does not come twice while it
+/// is open.
+pub(crate) type Key = (usize, u64);
 
 /// The trace that the calling code is in, with the innermost span; `None` outside the HTTP layer
 /// and every span.
@@ -128,28 +131,26 @@ pub(super) fn replace_active(span: Option<SpanContext>) -> Option<SpanContext> {
 }
 
 /// A span was entered: until [`pop_span`] it is the innermost one.
-pub(crate) fn push_span(span: SpanContext) {
+#[inline]
+pub(crate) fn push_span(key: Key, span: SpanContext) {
     let outer = replace_active(Some(span));
-    let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((span, outer)));
+    // An error here and below: the thread is going.
+    let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((key, outer)));
 }
 
-/// A span was left. Spans may be left in another order than that of their entering: then what is
-/// innermost stays so.
-pub(crate) fn pop_span(span_id: SpanId) {
+/// A span was left, if it was entered. Spans may be left in another order than that of their entering: then
+/// what is innermost stays so.
+#[inline]
+pub(crate) fn pop_span(key: Key) {
     let _ = ENTERED.try_with(|entered| {
         let mut entered = entered.borrow_mut();
-        let Some(at) = entered
-            .iter()
-            .rposition(|(span, _)| span.span_id == span_id)
-        else {
-            return;
-        };
-        let (_, outer) = entered.remove(at);
-        match entered.get_mut(at) {
+        if let Some((_, outer)) = entered.pop_if(|(last, _)| *last == key) {
+            replace_active(outer);
+        } else if let Some(at) = entered.iter().rposition(|(known, _)| *known == key) {
+            let (_, outer) = entered.remove(at);
             // What was entered within it falls back to where it was itself entered.
-            Some((_, inner_outer)) => *inner_outer = outer,
-            None => {
-                replace_active(outer);
+            if let Some((_, inner_outer)) = entered.get_mut(at) {
+                *inner_outer = outer;
             }
         }
     });
