@@ -30,11 +30,12 @@ use std::{
 };
 use tokio::{runtime, time::Instant};
 use tower::{Layer, Service, ServiceExt as _};
+use tracing::Instrument as _;
 use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
 const ROUNDS: usize = 300;
 const REQUESTS: u32 = 1_000;
-const VARIANTS: usize = 7;
+const VARIANTS: usize = 8;
 
 struct Counting;
 
@@ -98,12 +99,21 @@ async fn logged_order(Path(id): Path<u32>) -> String {
     format!("order {id}")
 }
 
+async fn order_in_a_span(Path(id): Path<u32>) -> String {
+    let read = tracing::info_span!("read_order", order_id = id);
+    async { format!("order {id}") }.instrument(read).await
+}
+
 fn router() -> Router {
     Router::new().route("/orders/{id}", get(order))
 }
 
 fn logging_router() -> Router {
     Router::new().route("/orders/{id}", get(logged_order))
+}
+
+fn spanning_router() -> Router {
+    Router::new().route("/orders/{id}", get(order_in_a_span))
 }
 
 /// All signals, to a destination that soon drops them.
@@ -171,6 +181,10 @@ fn main() {
         (
             "orderscope, full, one log event",
             logging_router().layer(full.http_layer()).with_state(()),
+        ),
+        (
+            "orderscope, full, a child span",
+            spanning_router().layer(full.http_layer()).with_state(()),
         ),
     ];
     let runtime = runtime::Builder::new_current_thread().enable_all().build();

@@ -44,6 +44,7 @@
 
 mod entered;
 mod event;
+mod places;
 mod span;
 mod spare;
 
@@ -57,6 +58,7 @@ use crate::{
     records::{REQUEST_TARGET, Severity, Signal, unless_too_deep},
     worker,
 };
+use places::Places;
 use span::Open;
 use tracing::{
     Event, Subscriber,
@@ -74,6 +76,7 @@ use tracing_subscriber::{
 #[derive(Debug)]
 pub struct TracingLayer {
     pipeline: &'static Pipeline,
+    places: Places,
 }
 
 /// A [`TracingLayer`] that reads at levels of its own.
@@ -81,7 +84,10 @@ pub type Leveled<S> = Filtered<TracingLayer, Levels, S>;
 
 impl TracingLayer {
     pub(crate) fn new(pipeline: &'static Pipeline) -> Self {
-        Self { pipeline }
+        Self {
+            pipeline,
+            places: Places::new(),
+        }
     }
 
     /// The layer, reading what `levels` name, whatever other layers read.
@@ -122,7 +128,7 @@ where
             // A root event is within no span; its request is the same.
             let parent = event.parent().and_then(|id| known(context.span(id)));
             let within = parent.or_else(context::active);
-            unless_too_deep(|| event::record(self.pipeline, severity, within, event));
+            unless_too_deep(|| event::record(self.pipeline, &self.places, severity, within, event));
         }
     }
 
@@ -141,7 +147,7 @@ where
                 .and_then(|id| known(context.span(id)))
                 .or_else(context::active),
         };
-        let open = Open::begin(self.pipeline, parent, attributes);
+        let open = Open::begin(self.pipeline, &self.places, parent, attributes);
         entered::created(self.pipeline, id, open.context);
         if let Some(span) = context.span(id) {
             span.extensions_mut().replace(open);

@@ -93,6 +93,22 @@ impl Fields {
         &self.bytes
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Adds `count` fields that were composed before, under the same limits. `false`: not all of them have
+    /// room, and none is added.
+    #[inline]
+    pub(crate) fn append(&mut self, composed: &[u8], count: usize) -> bool {
+        let has_room = self.count + count <= self.limits.fields;
+        if has_room {
+            self.count += count;
+            self.bytes.extend_from_slice(composed);
+        }
+        has_room
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

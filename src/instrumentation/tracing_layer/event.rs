@@ -1,21 +1,22 @@
 //! An event as a log record.
 
+use super::places::Places;
 use crate::{
     context::{self, Happened},
     ids::SpanContext,
     pipeline::{LoggedError, Pipeline},
     records::{Fields, Log, Record, Severity, Signal, Written},
-    semconv,
 };
 use compact_str::CompactString;
 use std::{error::Error, fmt};
 use tracing::{
-    Event, Metadata,
+    Event,
     field::{Field, Visit},
 };
 
 pub(super) fn record(
     pipeline: &Pipeline,
+    places: &Places,
     severity: Severity,
     within: Option<SpanContext>,
     event: &Event<'_>,
@@ -35,7 +36,7 @@ pub(super) fn record(
             event.metadata().name(),
             fields,
         );
-        place(event.metadata(), fields);
+        places.describe(event.metadata(), fields);
         context::describe(fields);
     };
     let mut log = Some(log);
@@ -79,21 +80,11 @@ impl<F: FnMut(&(dyn Error + 'static))> Visit for FirstError<F> {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// Where in the source an event or a span stands.
-pub(super) fn place(metadata: &Metadata<'_>, fields: &mut Fields) {
-    fields.word(semconv::TARGET, metadata.target());
-    if let Some(file) = metadata.file() {
-        fields.word(semconv::CODE_FILE_PATH, file);
-    }
-    if let Some(line) = metadata.line() {
-        fields.number(semconv::CODE_LINE_NUMBER, line.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Levels, TracingLayer};
     use super::*;
+    use crate::semconv;
     use crate::{
         context::Request,
         critical,
@@ -101,8 +92,9 @@ mod tests {
         redaction,
     };
     use std::{error, fmt};
+    use tracing::Metadata;
     use tracing::{
-        Dispatch, Level,
+        Dispatch, Level, Metadata,
         callsite::{DefaultCallsite, Identifier},
         field::FieldSet,
         metadata::Kind,

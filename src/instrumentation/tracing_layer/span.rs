@@ -1,6 +1,6 @@
 //! A span from its creation to its close, kept with the registry's own data of it.
 
-use super::{event::place, spare};
+use super::{places::Places, spare};
 use crate::{
     ids::{SpanContext, SpanId, TraceId},
     pipeline::Pipeline,
@@ -57,6 +57,7 @@ pub(super) struct Said {
 impl Open {
     pub(super) fn begin(
         pipeline: &Pipeline,
+        places: &Places,
         parent: Option<SpanContext>,
         attributes: &Attributes<'_>,
     ) -> Self {
@@ -81,7 +82,7 @@ impl Open {
         };
         let draft = is_sampled.then(|| {
             let parent = parent.map(|parent| parent.span_id);
-            Draft::begin(pipeline, parent, attributes)
+            Draft::begin(pipeline, places, parent, attributes)
         });
         Self { context, draft }
     }
@@ -126,13 +127,18 @@ pub(super) fn failed(open: &mut Open) {
 }
 
 impl Draft {
-    fn begin(pipeline: &Pipeline, parent: Option<SpanId>, attributes: &Attributes<'_>) -> Self {
+    fn begin(
+        pipeline: &Pipeline,
+        places: &Places,
+        parent: Option<SpanId>,
+        attributes: &Attributes<'_>,
+    ) -> Self {
         let metadata = attributes.metadata();
         let mut fields = Fields::new(pipeline.settings.record_limits, spare::take());
         let mut values = Values::new(&mut fields);
         attributes.record(&mut values);
         let said = values.said;
-        place(metadata, &mut fields);
+        places.describe(metadata, &mut fields);
         pipeline.count_truncated(&fields);
         let mut draft = Self {
             parent,
