@@ -230,14 +230,14 @@ fn main() {
         );
     }
     let sent = u64::from(REQUESTS) * (ROUNDS + ROUNDS / 10) as u64;
-    for (telemetry, variants) in [(&telemetry, 2), (&full, 2), (&sampled, 1)] {
+    for (telemetry, variants) in [(&telemetry, 2), (&full, 3), (&sampled, 1)] {
         let counted = telemetry.snapshot().counter(
             "orderscope.http.server.requests.finished",
             &[("outcome", "completed")],
         );
         assert_eq!(counted, variants * sent, "every request was counted");
     }
-    for (signal, records) in [("traces", 2 * sent), ("logs", sent)] {
+    for (signal, records) in [("traces", 4 * sent), ("logs", sent)] {
         let ledger = full.ledger();
         let row = ledger.iter().find(|row| row.signal() == signal);
         let acknowledged = row.map(|row| row.acknowledged());

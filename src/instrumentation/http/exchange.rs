@@ -5,7 +5,7 @@ mod span;
 
 use super::{
     body::BytesRead,
-    instruments::{Instruments, Measure, Route},
+    instruments::{Alike, Instruments, Measure, Route},
     outcome::Outcome,
     request::{Protocol, Traits},
     request_span::RequestSpan,
@@ -52,6 +52,8 @@ pub(super) struct Exchange {
     bytes_to_come: u64,
     /// 0 until a head was made.
     status: u16,
+    /// Those whose head went out alike; most end alike as well.
+    alike: Option<Alike<'static>>,
     ends_by: EndsBy,
     /// Overrides the outcome that the end of the body would give.
     decided: Option<Outcome>,
@@ -117,6 +119,7 @@ impl Exchange {
             response_bytes: 0,
             bytes_to_come: u64::MAX,
             status: 0,
+            alike: None,
             ends_by: EndsBy::Body,
             decided: None,
             outcome: Outcome::ClientClosed,
@@ -288,15 +291,17 @@ impl Exchange {
         }
     }
 
-    fn record_first_byte(&self) -> Instant {
+    fn record_first_byte(&mut self) -> Instant {
         let now = self.instruments.pipeline.clock.now();
         let elapsed = now.saturating_duration_since(self.started);
         // What is known at the head: the body may still fail.
         let outcome = self.decided.unwrap_or(Outcome::Completed);
-        self.instruments
-            .alike(self.route, self.traits, self.status, outcome)
+        let instruments = self.instruments;
+        let alike = instruments.alike(self.route, self.traits, self.status, outcome);
+        alike
             .histogram(Measure::FirstByte)
             .record_duration(elapsed, self.exemplar());
+        self.alike = Some(alike);
         now
     }
 
@@ -343,7 +348,9 @@ impl Exchange {
         }
         let since = |begin: Instant| now.saturating_duration_since(begin);
         let exemplar = self.exemplar();
-        let alike = instruments.alike(self.route, self.traits, self.status, outcome);
+        let alike = self.alike.take().filter(|alike| alike.is_of(outcome));
+        let alike = alike
+            .unwrap_or_else(|| instruments.alike(self.route, self.traits, self.status, outcome));
         if let EndsBy::EventStream {
             since: head,
             active,

@@ -204,6 +204,11 @@ impl Instruments {
 
 impl Alike<'_> {
     #[inline]
+    pub(super) fn is_of(&self, outcome: Outcome) -> bool {
+        self.outcome == outcome
+    }
+
+    #[inline]
     pub(super) fn histogram(&self, measure: Measure) -> &Histogram {
         let is_overflow = std::ptr::eq(self.series, &self.instruments.overflow);
         let family = &self.instruments.measures[measure as usize];

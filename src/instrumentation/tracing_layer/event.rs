@@ -84,15 +84,13 @@ impl<F: FnMut(&(dyn Error + 'static))> Visit for FirstError<F> {
 mod tests {
     use super::super::{Levels, TracingLayer};
     use super::*;
-    use crate::semconv;
     use crate::{
         context::Request,
         critical,
         records::{self, Signal, Value},
-        redaction,
+        redaction, semconv,
     };
     use std::{error, fmt};
-    use tracing::Metadata;
     use tracing::{
         Dispatch, Level, Metadata,
         callsite::{DefaultCallsite, Identifier},
