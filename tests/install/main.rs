@@ -37,6 +37,7 @@ mod races;
 mod secrets;
 mod settings;
 mod signals;
+mod start;
 mod storms;
 mod variables;
 

@@ -1,6 +1,8 @@
 //! Runs one path a number of times; whoever counts runs it twice and takes the difference:
 //!
-//!     orderscope-instructions PATH TIMES
+//!     orderscope-instructions PATH TIMES [AMONG]
+//!
+//! Some paths are taken among so many others of their kind: routes, or open spans.
 
 use axum::{Router, body::Body, extract::Path, routing::get};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -61,12 +63,34 @@ async fn serve(app: &Router, headers: &HeaderMap, times: u32) {
         let mut request = Request::new(Body::empty());
         *request.headers_mut() = headers.clone();
         *request.uri_mut() = http::Uri::from_static("/orders/17");
-        let Ok(response): Result<Response<Body>, _> = app.clone().oneshot(request).await;
-        let mut body = response.into_body();
-        while let Some(frame) = body.frame().await {
-            black_box(frame.ok());
-        }
+        answer_to(app, request).await;
     }
+}
+
+async fn answer_to(app: &Router, request: Request<Body>) {
+    let Ok(response): Result<Response<Body>, _> = app.clone().oneshot(request).await;
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        black_box(frame.ok());
+    }
+}
+
+/// Asks each of the routes in turn, `times` requests after each was asked once.
+async fn serve_routes(app: &Router, routes: u32, times: u32) {
+    let uris: Vec<http::Uri> = (0..routes)
+        .map(|route| format!("/menus/{route}/17").parse().expect("it is a path"))
+        .collect();
+    for uri in uris.iter().cycle().take((routes + times) as usize) {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = uri.clone();
+        answer_to(app, request).await;
+    }
+}
+
+fn many_routes(routes: u32) -> Router {
+    (0..routes).fold(Router::new(), |router, route| {
+        router.route(&format!("/menus/{route}/{{id}}"), get(order))
+    })
 }
 
 async fn answer(_: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -116,10 +140,13 @@ fn record(path: &str, times: u32) {
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [path, times] = arguments.as_slice() else {
-        panic!("expected PATH TIMES, got {arguments:?}");
+    let (path, times, among) = match arguments.as_slice() {
+        [path, times] => (path, times, "1"),
+        [path, times, among] => (path, times, among.as_str()),
+        _ => panic!("expected PATH TIMES [AMONG], got {arguments:?}"),
     };
     let times: u32 = times.parse().expect("TIMES is a number");
+    let among: u32 = among.parse().expect("AMONG is a number");
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime starts");
     let headers = match path.contains("hostile") {
@@ -150,6 +177,29 @@ fn main() {
             serve_by(recording(Sampling::ALL), router);
         }
         "sampled_request" => serve_by(recording(Sampling::ratio(0.01)), router),
+        "bare_routes" => {
+            let _telemetry = silent();
+            let app = many_routes(among).with_state(());
+            runtime.block_on(serve_routes(&app, among, times));
+        }
+        "routes" => {
+            let telemetry = recording(Sampling::ALL);
+            let app = many_routes(among)
+                .layer(telemetry.http_layer())
+                .with_state(());
+            runtime.block_on(serve_routes(&app, among, times));
+        }
+        "spans" => {
+            let _telemetry = recording(Sampling::ALL);
+            let open: Vec<_> = (0..among)
+                .map(|order| tracing::info_span!("open", order))
+                .collect();
+            for time in 0..times {
+                tracing::info_span!("read_order", order_id = time).in_scope(|| black_box(time));
+            }
+            // Their ends would be counted with the others.
+            std::mem::forget(open);
+        }
         "bare_call" => runtime.block_on(call(service_fn(answer), times)),
         "call" => {
             let calls = silent().client_layer().layer(service_fn(answer));
