@@ -1,6 +1,6 @@
 //! The command line.
 
-pub(crate) const USAGE: &str = "usage: peers [--quick] [--date DAY] [NAME…]";
+pub(crate) const USAGE: &str = "usage: peers [--quick] [--threads N] [--date DAY] [NAME…]";
 
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
@@ -10,6 +10,8 @@ pub(crate) struct Arguments {
     pub(crate) date: Option<String>,
     /// The one row that this process measures: how the program calls itself.
     pub(crate) measure: Option<String>,
+    /// On how many threads at once requests are served.
+    pub(crate) threads: Option<u32>,
     names: Vec<String>,
 }
 
@@ -22,6 +24,16 @@ impl Arguments {
             match argument.as_str() {
                 "--quick" => arguments.is_quick = true,
                 "--date" => arguments.date = Some(value()?),
+                "--threads" => {
+                    let given = value()?;
+                    let threads = given
+                        .parse()
+                        .ok()
+                        .filter(|threads| (1..=64).contains(threads));
+                    arguments.threads = Some(threads.ok_or(format!(
+                        "--threads is {given:?}, and takes a number from 1 to 64"
+                    ))?);
+                }
                 "--measure" => arguments.measure = Some(value()?),
                 option if option.starts_with('-') => {
                     return Err(format!("unknown option '{option}'"));

@@ -146,6 +146,7 @@ fn through_ours(
 ) -> Subject {
     let telemetry = ours::timed_by(clock);
     Subject {
+        threads: 1,
         run: Box::new(move |times| (0..times).for_each(|_| operation())),
         settle: ours::settle(&telemetry),
         delivered: Box::new(move || ours::delivered(&telemetry)),
@@ -184,6 +185,7 @@ fn through_sentry(ends: Ends, operation: fn()) -> Subject {
     let guard = sentry::init(options);
     let mut run = times(operation);
     Subject {
+        threads: 1,
         run: Box::new(move |count| {
             let _kept = &guard;
             run(count);
@@ -195,6 +197,7 @@ fn through_sentry(ends: Ends, operation: fn()) -> Subject {
 
 fn by_itself(operation: fn()) -> Subject {
     Subject {
+        threads: 1,
         run: times(operation),
         settle: Box::new(|| {}),
         delivered: Box::new(Delivered::default),

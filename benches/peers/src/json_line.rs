@@ -20,6 +20,7 @@ pub(crate) fn through_ours(operation: fn()) -> Subject {
         .install();
     let telemetry = telemetry.unwrap_or_else(|error| panic!("{error}"));
     Subject {
+        threads: 1,
         run: times(operation),
         settle: Box::new(|| {}),
         delivered: Box::new(move || {
@@ -42,6 +43,7 @@ pub(crate) fn through_fmt(operation: fn()) -> Subject {
     let installed = tracing::subscriber::set_global_default(subscriber);
     installed.unwrap_or_else(|error| panic!("{error}"));
     Subject {
+        threads: 1,
         run: times(operation),
         settle: Box::new(|| {}),
         delivered: Box::new(Delivered::default),

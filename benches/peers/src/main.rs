@@ -1,9 +1,10 @@
 //! What one request, one log record, one event and one error cost, under orderscope and under what
 //! else does the same:
 //!
-//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--date DAY] [NAME…]
+//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--threads N] [--date DAY] [NAME…]
 //!
-//! Prints Markdown. A NAME picks the rows whose key contains it.
+//! Prints Markdown. A NAME picks the rows whose key contains it. With `--threads 2` requests are served on two
+//! threads at once, each of which does its share of a turn; operations are left out.
 //!
 //! Each row is measured in a process of its own, since subscribers, recorders and panic hooks are
 //! the process's. A request's variant takes turns with the bare router there, in short rounds, so
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(threads) = arguments.threads {
+        let _ = orders::THREADS.set(threads);
+    }
     match &arguments.measure {
         Some(key) => measure(key, arguments.is_quick),
         None => print(&arguments),
@@ -74,6 +78,9 @@ fn print(arguments: &Arguments) {
         .map(|variant| (variant, in_a_process_of_its_own(variant.key, arguments)))
         .collect();
     print!("{}", table::requests(&rows));
+    if arguments.threads.is_some_and(|threads| threads > 1) {
+        return;
+    }
     let rows: Vec<_> = operations::all()
         .filter(|operation| arguments.picks(operation.key))
         .map(|operation| (operation, in_a_process_of_its_own(operation.key, arguments)))
@@ -89,6 +96,9 @@ fn in_a_process_of_its_own(key: &str, arguments: &Arguments) -> Measured {
     command.args(["--measure", key]);
     if arguments.is_quick {
         command.arg("--quick");
+    }
+    if let Some(threads) = arguments.threads {
+        command.args(["--threads", &threads.to_string()]);
     }
     // No RUST_LOG and no OTEL_… of the caller's has a say.
     let output = command.env_clear().stderr(Stdio::inherit()).output();

@@ -156,6 +156,7 @@ pub(crate) fn times(operation: fn()) -> Box<dyn FnMut(u32)> {
 fn through_ours(operation: fn()) -> Subject {
     let telemetry = ours::with_destination(Sampling::ALL);
     Subject {
+        threads: 1,
         run: times(operation),
         settle: ours::settle(&telemetry),
         delivered: Box::new(move || ours::delivered(&telemetry)),
@@ -170,6 +171,7 @@ fn through_the_appender(operation: fn(), end: End) -> Subject {
     let installed = tracing::subscriber::set_global_default(subscriber);
     installed.unwrap_or_else(|error| panic!("{error}"));
     Subject {
+        threads: 1,
         run: times(operation),
         settle: Box::new(move || flushed(logs.force_flush())),
         delivered: Box::new(move || sink.delivered()),

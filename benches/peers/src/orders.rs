@@ -4,7 +4,11 @@ use crate::rounds::{Delivered, Subject};
 use axum::{Router, body::Body, extract::Path, routing::get};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    sync::{OnceLock, mpsc},
+    thread,
+};
 use tokio::runtime;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
@@ -51,16 +55,45 @@ pub(crate) fn served(
 ) -> Subject {
     let app: Router = app.with_state(());
     let runtime = runtime();
+    let threads = *THREADS.get().unwrap_or(&1);
+    let others: Vec<_> = (1..threads).map(|_| serving(app.clone())).collect();
     Subject {
         run: Box::new(move |times| {
-            runtime.block_on(async {
-                for _ in 0..times {
-                    serve(&app).await;
-                }
-            });
+            let share = times / threads;
+            for (begin, _) in &others {
+                let _ = begin.send(share);
+            }
+            runtime.block_on(serve_all(&app, share));
+            for (_, ended) in &others {
+                let _ = ended.recv();
+            }
         }),
+        threads,
         settle,
         delivered,
+    }
+}
+
+/// On how many threads at once requests are served; one unless it is set.
+pub(crate) static THREADS: OnceLock<u32> = OnceLock::new();
+
+/// A thread that serves as many requests as it is told, and says when it has.
+fn serving(app: Router) -> (mpsc::Sender<u32>, mpsc::Receiver<()>) {
+    let (begin, begun) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = runtime();
+        for times in begun {
+            runtime.block_on(serve_all(&app, times));
+            let _ = end.send(());
+        }
+    });
+    (begin, ended)
+}
+
+async fn serve_all(app: &Router, times: u32) {
+    for _ in 0..times {
+        serve(app).await;
     }
 }
 

@@ -9,8 +9,9 @@ const QUICK_ROUNDS: u32 = 30;
 
 /// What takes turns.
 pub(crate) struct Subject {
-    /// Does it so many times, on this thread.
+    /// Does it so many times, shared out among the threads, this one among them.
     pub(crate) run: Box<dyn FnMut(u32)>,
+    pub(crate) threads: u32,
     /// Waits until all that was put off is done.
     pub(crate) settle: Box<dyn FnMut()>,
     /// What reached the other end, after all rounds.
@@ -126,11 +127,13 @@ fn turn(subject: &mut Subject, times: u32) -> Cost {
     let cpu_nanos = used_nanos(ClockId::ProcessCPUTime) - cpu;
     let put_off = allocator::made().1 - elsewhere;
     let each = |all: f64| all / f64::from(times);
+    // Of those that this thread did itself.
+    let each_here = |all: f64| all / f64::from(times / subject.threads);
     Cost {
-        wall_nanos: each(wall_nanos),
-        thread_nanos: each(thread_nanos),
+        wall_nanos: each_here(wall_nanos),
+        thread_nanos: each_here(thread_nanos),
         cpu_nanos: each(cpu_nanos),
-        allocations: each(of_the_run as f64),
+        allocations: each_here(of_the_run as f64),
         allocations_elsewhere: each(put_off as f64),
     }
 }

@@ -20,6 +20,7 @@ struct Memory {
 }
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "what moves is a pointer")]
     static FREE: RefCell<Vec<Box<Memory>>> = const { RefCell::new(Vec::new()) };
 }
 
