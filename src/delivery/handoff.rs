@@ -260,11 +260,17 @@ impl Handoff {
         let mut was_full = false;
         for shard in &self.shards {
             taken.clear();
-            mem::swap(&mut lock_patiently(shard).held, taken);
-            was_full |= taken.bytes() > self.shard_bytes / 16;
-            if !taken.records.is_empty() {
-                each(taken);
+            {
+                let mut shard = lock_patiently(shard);
+                // Memory that has grown goes to shards that are written: where nothing came, it would lie
+                // idle, and the next burst have to make its own grow anew.
+                if shard.held.records.is_empty() {
+                    continue;
+                }
+                mem::swap(&mut shard.held, taken);
             }
+            was_full |= taken.bytes() > self.shard_bytes / 16;
+            each(taken);
         }
         taken.clear();
         was_full
@@ -398,18 +404,34 @@ mod tests {
         records::{EXCEPTION, Log, Severity},
     };
 
+    fn log() -> Record {
+        Record::Log(Log {
+            context: None,
+            at: Clock::system().now(),
+            severity: Severity::Error,
+            event_name: EXCEPTION.into(),
+        })
+    }
+
+    #[test]
+    fn memory_that_has_grown_is_used_again_where_it_grew() {
+        let handoff = Handoff::with_shards(4, 1 << 20, &[Signal::Logs]);
+        let mut taken = Held::default();
+        for _ in 0..2 {
+            for _ in 0..500 {
+                handoff.offer(log(), &[]);
+            }
+            handoff.take(&mut taken, |held| assert_eq!(held.records.len(), 500));
+        }
+        let mine = lock(handoff.shard(shard_of_this_thread()));
+        assert!(mine.held.records.is_empty());
+        assert!(mine.held.records.capacity() >= 500);
+    }
+
     #[test]
     fn a_record_that_finds_every_shard_taken_is_counted_as_one_without_room() {
         let handoff = Handoff::new(1 << 20, &[Signal::Logs]);
-        let offer = || {
-            let log = Log {
-                context: None,
-                at: Clock::system().now(),
-                severity: Severity::Error,
-                event_name: EXCEPTION.into(),
-            };
-            handoff.offer_without_waiting(Record::Log(log), &[])
-        };
+        let offer = || handoff.offer_without_waiting(log(), &[]);
         let mut taken: Vec<_> = handoff.shards.iter().map(|shard| lock(shard)).collect();
         assert!(!offer());
         taken.pop();

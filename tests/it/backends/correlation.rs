@@ -31,7 +31,9 @@ async fn the_slowest_exemplar_leads_to_the_query_that_took_the_time_and_to_the_l
         .into_iter()
         .filter(|span| span.text("traceId") == trace)
         .collect();
-    let server = spans.iter().find(|span| span.text("parentSpanId") == "");
+    let server = spans
+        .iter()
+        .find(|span| span.text("parentSpanId").is_empty());
     let server = server.expect("the request's span");
     assert_eq!(server.text("name"), "GET /customers/{id}/history");
     let lasted = |span: &crate::otlp::received::Record| {
