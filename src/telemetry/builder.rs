@@ -53,10 +53,10 @@ pub struct Builder {
     health: Health,
     signals: Signals,
     business: Business,
-    with_subscriber: bool,
-    with_bare_queries: bool,
-    with_recorder: bool,
-    with_opentelemetry: bool,
+    pub(super) with_subscriber: bool,
+    pub(super) with_bare_queries: bool,
+    pub(super) with_recorder: bool,
+    pub(super) with_opentelemetry: bool,
 }
 
 impl Builder {
@@ -334,22 +334,6 @@ impl Builder {
     /// [`without_recorder`]: Self::without_recorder
     pub fn install(self) -> Result<Telemetry, Error> {
         installation::install(self)
-    }
-
-    pub(super) fn takes_subscriber(&self) -> bool {
-        self.with_subscriber
-    }
-
-    pub(super) fn takes_bare_queries(&self) -> bool {
-        self.with_bare_queries
-    }
-
-    pub(super) fn takes_opentelemetry(&self) -> bool {
-        self.with_opentelemetry
-    }
-
-    pub(super) fn takes_recorder(&self) -> bool {
-        self.with_recorder
     }
 
     fn resource(&self) -> Result<Resource, Error> {

@@ -38,9 +38,9 @@ pub(super) fn install(builder: Builder) -> Result<Telemetry, Error> {
 }
 
 fn install_claimed(builder: Builder) -> Result<Telemetry, Error> {
-    let (with_subscriber, with_recorder) = (builder.takes_subscriber(), builder.takes_recorder());
-    let with_opentelemetry = builder.takes_opentelemetry();
-    let with_bare_queries = builder.takes_bare_queries();
+    let (with_subscriber, with_recorder) = (builder.with_subscriber, builder.with_recorder);
+    let with_opentelemetry = builder.with_opentelemetry;
+    let with_bare_queries = builder.with_bare_queries;
     // Levels that only our subscriber would read are read for it alone.
     let levels = with_subscriber.then(levels).transpose()?;
     // There is no such look at the recorder; setting it fails without a change.

@@ -5,7 +5,7 @@ use crate::{
     records::{Fields, Limits},
     semconv,
 };
-use std::ptr;
+use std::{fmt, ptr};
 use tracing::Metadata;
 
 /// As many places as large programs have, of some 150 bytes; those beyond are composed each time.
@@ -13,7 +13,6 @@ const MOST: usize = 8_192;
 const CHAINS: usize = 1_024;
 
 /// By the address of what `tracing` keeps of the place, which stays as long as the process.
-#[derive(Debug)]
 pub(super) struct Places(InsertOnlyMap<usize, Option<Box<[u8]>>>);
 
 impl Places {
@@ -34,6 +33,12 @@ impl Places {
             Some(Some(place)) if fields.append(place, count(metadata)) => {}
             _ => compose(metadata, fields),
         }
+    }
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Places").finish_non_exhaustive()
     }
 }
 
