@@ -1,5 +1,5 @@
-//! One trace over two services, each with its telemetry, its runtime and its backend, over real
-//! sockets.
+//! One trace over two services and the database of one, each service with its telemetry, its runtime and
+//! its backend, over real sockets.
 
 use std::net::SocketAddr;
 
@@ -10,8 +10,10 @@ use axum::{Json, Router};
 use http_body_util::BodyExt;
 use hyper::Request;
 use orderscope::context;
+use orderscope::database::Database;
 use orderscope::export::{ReceivedSpan, ReceivedSpanKind};
 use orderscope::http::UrlTemplate;
+use sqlx::{Sqlite, SqlitePool};
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 use tower::ServiceExt;
@@ -47,15 +49,22 @@ impl Service {
     }
 }
 
-#[instrument]
-async fn choose(order: u32) -> &'static str {
+#[instrument(skip(database))]
+async fn choose(order: u32, database: &Database<Sqlite>) -> &'static str {
     yield_now().await;
+    let nearest = sqlx::query("SELECT 'Ada' AS nearest");
+    nearest.fetch_one(database).await.unwrap();
     info!(order, "chosen");
     "Ada"
 }
 
-fn couriers(_: &Scene) -> Router {
-    let assign = async |order: axum::extract::Path<u32>| Json(choose(*order).await);
+fn couriers(scene: &Scene) -> Router {
+    let telemetry = scene.telemetry.clone();
+    let assign = async move |order: axum::extract::Path<u32>| {
+        let pool = SqlitePool::connect("sqlite::memory:").await.unwrap();
+        let database = telemetry.database("couriers-db", pool);
+        Json(choose(*order, &database).await)
+    };
     Router::new().route("/assign/{order}", post(assign))
 }
 
@@ -92,7 +101,7 @@ fn a_trace_goes_over_both_services_from_span_to_span() {
     assert_eq!(asked.unwrap().text(), "\"Ada\"\"Ada\"");
 
     let (of_orders, of_couriers) = (orders.spans(), couriers.spans());
-    assert_eq!((of_orders.len(), of_couriers.len()), (5, 4));
+    assert_eq!((of_orders.len(), of_couriers.len()), (5, 6));
     let root = named(&of_orders, "GET /orders");
     assert_eq!(
         (root.parent_span_id, root.kind),
@@ -128,12 +137,22 @@ fn a_trace_goes_over_both_services_from_span_to_span() {
             ("choose", format!("#{order}"))
         );
         assert_eq!(chosen.kind, ReceivedSpanKind::Internal);
+        let mut queries = of_couriers
+            .iter()
+            .filter(|span| span.parent_span_id == Some(chosen.span_id));
+        let query = queries.next().unwrap();
+        assert!(queries.next().is_none());
+        assert_child(query, chosen);
+        assert_eq!(query.name, "SELECT");
+        assert_eq!(query.kind, ReceivedSpanKind::Client);
+        assert_eq!(query.says("db.query.text"), "SELECT ? AS nearest");
+        assert_eq!(query.says("db.client.connection.pool.name"), "couriers-db");
     }
     // No id is there twice.
     let mut ids: Vec<_> = of_orders.iter().chain(&of_couriers).collect();
     ids.sort_by_key(|span| span.span_id.to_bytes());
     ids.dedup_by_key(|span| span.span_id.to_bytes());
-    assert_eq!(ids.len(), 9);
+    assert_eq!(ids.len(), 11);
     assert!(
         ids.iter()
             .all(|span| span.trace_id == root.trace_id && span.is_sampled)

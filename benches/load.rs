@@ -1,0 +1,207 @@
+//! A service under load over sockets: `cargo bench --bench load`.
+//!
+//! 64 connections on the loopback that stay open and ask again as soon as they are answered, from a thread of
+//! their own; the service has one thread too, and so one core. The variants take turns of half a second; a
+//! ratio is the median, over the rounds, of the variant's figure to that of the bare router in the same round.
+//! Two handlers: one that does nothing, which no service has, and one that works for some 50 µs.
+
+#![allow(clippy::print_stdout, reason = "a program")]
+
+use axum::{Router, extract::Path, routing::get};
+use orderscope::{
+    Telemetry,
+    export::{Destination, InMemory},
+    logs::Levels,
+};
+use std::{
+    hint::black_box,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    runtime::{self, Runtime},
+    task::JoinSet,
+    time::Instant,
+};
+use tracing_subscriber::{layer::SubscriberExt as _, registry};
+
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 20;
+const A_TURN: Duration = Duration::from_millis(500);
+const WORK: Duration = Duration::from_micros(50);
+const REQUESTS: [(&str, &[u8]); 2] = [
+    (
+        "a handler that does nothing",
+        b"GET /orders/17 HTTP/1.1\r\nhost: orders\r\n\r\n",
+    ),
+    (
+        "a handler that works for 50 µs",
+        b"GET /menus/17 HTTP/1.1\r\nhost: orders\r\n\r\n",
+    ),
+];
+/// How each response ends.
+const ANSWER: &[u8] = b"order 17";
+
+async fn order(Path(id): Path<u32>) -> String {
+    format!("order {id}")
+}
+
+async fn logged_order(Path(id): Path<u32>) -> String {
+    tracing::info!(order_id = id, restaurant = "Roma", "order read");
+    format!("order {id}")
+}
+
+/// Of the CPU, whoever else runs: no clock tells when it is enough.
+fn work(turns: u64) {
+    let mut mixed = 1_u64;
+    for turn in 0..turns {
+        mixed = black_box(mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17) ^ turn);
+    }
+}
+
+/// How many turns last that long on an idle core: the best of several.
+fn turns_of(duration: Duration) -> u64 {
+    const TURNS: u64 = 100_000;
+    let took = (0..20).map(|_| {
+        let began = Instant::now();
+        work(TURNS);
+        began.elapsed().as_nanos() as u64
+    });
+    TURNS * duration.as_nanos() as u64 / took.min().unwrap_or(1).max(1)
+}
+
+fn routes(is_logged: bool, turns: u64) -> Router {
+    let working = async move |Path(id): Path<u32>| {
+        work(turns);
+        format!("order {id}")
+    };
+    let order = if is_logged {
+        get(logged_order)
+    } else {
+        get(order)
+    };
+    Router::new()
+        .route("/orders/{id}", order)
+        .route("/menus/{id}", get(working))
+}
+
+/// All signals, to a destination that soon drops them.
+fn telemetry(is_recording: bool) -> Telemetry {
+    let builder = Telemetry::builder("bench");
+    let memory = Destination::in_memory("memory", &InMemory::with_bound(1 << 20));
+    let telemetry = match is_recording {
+        true => builder.destination(memory).build(),
+        false => builder.build(),
+    };
+    telemetry.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = bound.unwrap_or_else(|error| panic!("{error}"));
+    let address = listener.local_addr();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Asks on one connection until the time is over: how long each answer took, in nanoseconds.
+async fn ask(to: SocketAddr, request: &[u8], until: Instant) -> std::io::Result<Vec<u64>> {
+    let mut stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let (mut latencies, mut answer) = (Vec::new(), Vec::with_capacity(1_024));
+    while Instant::now() < until {
+        let began = Instant::now();
+        stream.write_all(request).await?;
+        answer.clear();
+        while !answer.ends_with(ANSWER) {
+            if stream.read_buf(&mut answer).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        latencies.push(began.elapsed().as_nanos() as u64);
+    }
+    Ok(latencies)
+}
+
+/// Requests a second, and the 99th percentile of their latency in microseconds.
+fn turn(client: &Runtime, to: SocketAddr, request: &'static [u8]) -> [f64; 2] {
+    client.block_on(async {
+        let began = Instant::now();
+        let asking: JoinSet<_> = (0..CONNECTIONS)
+            .map(|_| ask(to, request, began + A_TURN))
+            .collect();
+        let asked = asking.join_all().await;
+        let took = began.elapsed();
+        let asked = asked.into_iter().flat_map(|answered| {
+            answered.unwrap_or_else(|error| panic!("a connection failed: {error}"))
+        });
+        let mut latencies: Vec<u64> = asked.collect();
+        latencies.sort_unstable();
+        let p99 = latencies[latencies.len() * 99 / 100] as f64 / 1e3;
+        [latencies.len() as f64 / took.as_secs_f64(), p99]
+    })
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn main() {
+    let (silent, recording) = (telemetry(false), telemetry(true));
+    let subscriber = registry()
+        .with(Levels::default())
+        .with(recording.tracing_layer());
+    let installed = tracing::subscriber::set_global_default(subscriber);
+    installed.unwrap_or_else(|error| panic!("{error}"));
+    let turns = turns_of(WORK);
+    let variants = [
+        ("bare router", routes(false, turns)),
+        (
+            "orderscope, metrics",
+            routes(false, turns).layer(silent.http_layer()),
+        ),
+        (
+            "orderscope, full coverage",
+            routes(false, turns).layer(recording.http_layer()),
+        ),
+        (
+            "orderscope, full, one log event",
+            routes(true, turns).layer(recording.http_layer()),
+        ),
+    ];
+    let mut one_thread = runtime::Builder::new_multi_thread();
+    let server = one_thread.worker_threads(1).enable_all().build();
+    let server = server.unwrap_or_else(|error| panic!("{error}"));
+    let client = runtime::Builder::new_current_thread().enable_all().build();
+    let client = client.unwrap_or_else(|error| panic!("{error}"));
+    let variants = variants.map(|(name, app)| (name, server.block_on(serve(app))));
+
+    for (handler, request) in REQUESTS {
+        let rounds: Vec<Vec<[f64; 2]>> = (0..=ROUNDS)
+            .map(|_| {
+                variants
+                    .iter()
+                    .map(|(_, to)| turn(&client, *to, request))
+                    .collect()
+            })
+            .skip(1)
+            .collect();
+        println!("{handler:<34} requests/s    × bare    p99, µs    × bare");
+        for (variant, (name, _)) in variants.iter().enumerate() {
+            let of = |figure: usize| median(rounds.iter().map(|round| round[variant][figure]));
+            let ratio = |figure: usize| {
+                median(
+                    rounds
+                        .iter()
+                        .map(|round| round[variant][figure] / round[0][figure]),
+                )
+            };
+            let ([rate, p99], [of_rate, of_p99]) = ([of(0), of(1)], [ratio(0), ratio(1)]);
+            println!("  {name:<32} {rate:>10.0} {of_rate:>9.3} {p99:>10.0} {of_p99:>9.3}");
+        }
+    }
+}
