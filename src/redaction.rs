@@ -17,6 +17,7 @@ mod queries;
 pub(crate) mod sql;
 mod values;
 
+use ::http::Uri;
 use std::borrow::Cow;
 
 pub(crate) use names::is_secret_name;
@@ -28,6 +29,25 @@ pub(crate) const MASK: &str = "***";
 /// masked, its path is masked as text is.
 pub(crate) fn url(input: &str) -> Cow<'_, str> {
     settled(input, url_once)
+}
+
+/// A URL that is known by its parts, as [`url`] masks its text; but its host and port, which metrics name
+/// too, are told as they are.
+pub(crate) fn uri(uri: &Uri) -> String {
+    let (scheme, colon) = match uri.scheme_str() {
+        Some(scheme) => (scheme, "://"),
+        None => ("", ""),
+    };
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let (user, server) = match authority.bytes().rposition(|byte| byte == b'@') {
+        Some(0) | None => ("", authority),
+        Some(at) => (MASK, &authority[at..]),
+    };
+    let (path, query) = (text(uri.path()), uri.query());
+    let (mark, query) = query.map_or(("", Cow::Borrowed("")), |query| {
+        ("?", queries::parameters(query))
+    });
+    [scheme, colon, user, server, &path, mark, &query].concat()
 }
 
 /// Free text (a message, an error, an attribute) without what looks like a secret.
@@ -52,7 +72,8 @@ fn settled(input: &str, once: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
 }
 
 fn url_once(input: &str) -> Cow<'_, str> {
-    let (base, parameters) = match input.find(['?', '#']) {
+    let mut bytes = input.bytes();
+    let (base, parameters) = match bytes.position(|byte| matches!(byte, b'?' | b'#')) {
         Some(at) => input.split_at(at),
         None => (input, ""),
     };
@@ -70,8 +91,9 @@ fn without_user(base: &str) -> Cow<'_, str> {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte);
         !text.is_empty() && text.bytes().all(is_part)
     };
-    let authority = match base.find("://") {
-        Some(at) if is_scheme(&base[..at]) => at + "://".len(),
+    // No scheme holds a colon: the first decides.
+    let authority = match base.bytes().position(|byte| byte == b':') {
+        Some(at) if base[at..].starts_with("://") && is_scheme(&base[..at]) => at + "://".len(),
         _ => 0,
     };
     let end = base[authority..]
@@ -89,6 +111,29 @@ fn without_user(base: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_by_its_parts_is_masked_as_its_text_is() {
+        for text in [
+            "https://h/p?a=1&b=2",
+            "https://h/p?flag&b=",
+            "https://h/p?",
+            "https://orders:pw@h:8443/p",
+            "https://orders@h",
+            "http://[::1]:80/menus/7?page=2",
+            "h:443",
+            "*",
+            "/login?password=hunter2&n=1",
+            "/token/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+            "http://h/cards/4242424242424242/x?q=a?b=c",
+            "/",
+        ] {
+            let parts: Uri = text.parse().unwrap();
+            let masked = uri(&parts);
+            assert_eq!(masked, url(&parts.to_string()), "{text}");
+            assert_eq!(url(&masked), masked);
+        }
+    }
 
     #[test]
     fn urls_keep_their_keys_and_lose_users_and_values() {

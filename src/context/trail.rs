@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    fmt::{self, Write as _},
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -43,7 +43,8 @@ struct Entry {
 pub(crate) enum Happened {
     Line(Severity),
     Event,
-    Call,
+    /// It took so long.
+    Call(Duration),
     Error,
 }
 
@@ -52,7 +53,7 @@ impl Happened {
         match self {
             Self::Line(severity) => severity.text(),
             Self::Event => "event",
-            Self::Call => "call",
+            Self::Call(_) => "call",
             Self::Error => "error",
         }
     }
@@ -82,14 +83,18 @@ impl Trail {
         Self(Some(ring))
     }
 
-    fn note(&mut self, at: Instant, what: Happened, text: impl fmt::Display) {
+    fn note(&mut self, at: Instant, what: Happened, words: &[&str]) {
         let Some(ring) = &mut self.0 else {
             return;
         };
         if let Some(entry) = ring.entries.get_mut(ring.count % ENTRIES) {
             (entry.at, entry.what, entry.length) = (at, what, 0);
-            // An error: there is no more room.
-            let _ = write!(entry, "{text}");
+            for word in words.iter().filter(|word| !word.is_empty()) {
+                if entry.length > 0 {
+                    entry.push(" ");
+                }
+                entry.push(word);
+            }
             ring.count = ring.count.wrapping_add(1);
         }
     }
@@ -110,19 +115,14 @@ impl Entry {
         let shown = self.text.get(..self.length);
         str::from_utf8(shown.unwrap_or_default()).unwrap_or_default()
     }
-}
 
-impl fmt::Write for Entry {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let shown = cut(text, LONGEST.saturating_sub(self.length));
+    /// As much of it as there is room for.
+    fn push(&mut self, word: &str) {
+        let shown = cut(word, LONGEST.saturating_sub(self.length));
         let end = self.length + shown.len();
         if let Some(room) = self.text.get_mut(self.length..end) {
             room.copy_from_slice(shown.as_bytes());
             self.length = end;
-        }
-        match shown.len() == text.len() {
-            true => Ok(()),
-            false => Err(fmt::Error),
         }
     }
 }
@@ -161,15 +161,15 @@ pub(crate) fn note_record(at: Instant, what: Happened, name: &str, fields: &Fiel
         Value::Text(text) if name == MESSAGE => Some(text),
         _ => None,
     });
-    note(at, what, message.unwrap_or(name));
+    note(at, what, &[message.unwrap_or(name)]);
 }
 
-/// Keeps what happened with the current request. `text` has been masked, and formatting it runs no
-/// code of the host's.
-pub(crate) fn note(at: Instant, what: Happened, text: impl fmt::Display) {
+/// Keeps what happened with the current request. What there is to say has been masked; empty words
+/// are none.
+pub(crate) fn note(at: Instant, what: Happened, words: &[&str]) {
     let _ = with_request_mut(|request| {
         let trail = request.trail.get_or_insert_with(|| Trail::begin(at));
-        trail.note(at, what, text);
+        trail.note(at, what, words);
     });
 }
 
@@ -196,6 +196,9 @@ impl fmt::Display for Shown<'_> {
             }
             let ago = self.now.saturating_duration_since(entry.at);
             write!(f, "-{} {} {}", Millis(ago), entry.what.word(), entry.text())?;
+            if let Happened::Call(took) = entry.what {
+                write!(f, " {}", Millis(took))?;
+            }
         }
         Ok(())
     }
@@ -241,7 +244,7 @@ mod tests {
     }
 
     fn note_now(what: Happened, text: &str) {
-        note(Clock::system().now(), what, text);
+        note(Clock::system().now(), what, &[text]);
     }
 
     #[test]
@@ -251,11 +254,12 @@ mod tests {
         assert!(trail().is_empty());
         note_now(Happened::Line(Severity::Info), "cart loaded");
         note_now(Happened::Event, "cart_viewed");
-        note_now(Happened::Call, "GET couriers 503");
+        let took = Happened::Call(Duration::from_micros(12_300));
+        note(Clock::system().now(), took, &["GET", "couriers", "", "503"]);
         let expected = [
             "INFO cart loaded",
             "event cart_viewed",
-            "call GET couriers 503",
+            "call GET couriers 503 12.3ms",
         ];
         assert_eq!(trail(), expected);
         for number in 0..20 {

@@ -63,6 +63,10 @@ fn the_paths_of_a_request_cost_the_instructions_on_record() {
                 "outgoing call, over the bare service",
                 cost("call") - cost("bare_call"),
             ),
+            (
+                "recorded outgoing call, over the bare service",
+                cost("recorded_call") - cost("bare_call"),
+            ),
             ("operation of a database, timed", cost("operation")),
             ("counter of three labels", cost("counter")),
             ("histogram", cost("histogram")),

@@ -168,7 +168,8 @@ impl Drop for Query {
         };
         self.source.record(&self.found, &ended);
         if (is_slow || !self.error.is_empty()) && pipeline.handoff.wants(Signal::Logs) {
-            context::note(now, Happened::Call, Said(self, duration));
+            let said = [self.found.summary(), self.error.as_str()];
+            context::note(now, Happened::Call(duration), &said);
             if is_slow {
                 self.tell_slow(span.map(|(span, _)| span), now, duration);
             }

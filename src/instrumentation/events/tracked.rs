@@ -368,7 +368,7 @@ fn describe(
 }
 
 fn log(at: Instant, name: &'static str) -> Record {
-    context::note(at, Happened::Event, name);
+    context::note(at, Happened::Event, &[name]);
     Record::Log(Log {
         context: context::active(),
         at,

@@ -205,6 +205,11 @@ fn main() {
             let calls = silent().client_layer().layer(service_fn(answer));
             runtime.block_on(call(calls, times));
         }
+        "recorded_call" => {
+            let telemetry = recording(Sampling::ALL);
+            let calls = telemetry.client_layer().layer(service_fn(answer));
+            runtime.block_on(call(calls, times));
+        }
         "operation" => {
             let _telemetry = silent();
             runtime.block_on(async {

@@ -7,18 +7,14 @@ use super::{
     peers::{self, Alike, Client, Peer},
 };
 use crate::{
-    context::{self, Happened, Millis, TraceContext},
+    context::{self, Happened, TraceContext},
     ids::{SpanContext, SpanId, TraceId},
     records::{Fields, Record, Signal, Span, SpanKind},
     redaction, semconv,
 };
 use ::http::{Method, Request, Response, StatusCode, Uri, header};
 use compact_str::{CompactString, format_compact};
-use std::{
-    any::Any,
-    fmt::{self, Write as _},
-    time::{Duration, Instant},
-};
+use std::{any::Any, time::Instant};
 
 /// The `error.type` of a call that was given up.
 const CANCELLED: &str = "cancelled";
@@ -40,10 +36,10 @@ pub(super) struct Call {
     started: Instant,
     method: &'static str,
     template: &'static str,
-    /// Of a call whose span is recorded.
-    url: Option<Box<Uri>>,
-    /// 0 until there is a head.
-    status: u16,
+    /// Of a call whose span is recorded, masked.
+    url: Option<String>,
+    /// `None` until there is a head.
+    status: Option<StatusCode>,
     /// Empty: none, or the status.
     error: &'static str,
 }
@@ -81,8 +77,8 @@ impl Call {
             started: pipeline.clock.now(),
             method: Traits::method_of(request.method()),
             template: template.map_or("", |template| template.0),
-            url: is_recorded.then(|| Box::new(uri.clone())),
-            status: 0,
+            url: is_recorded.then(|| redaction::uri(uri)),
+            status: None,
             error: CANCELLED,
         };
         (call, trace)
@@ -91,7 +87,7 @@ impl Call {
     /// The head of the response is there. `None`: the call ends with it.
     #[inline]
     pub(super) fn head<B>(mut self, response: &Response<B>, is_over: bool) -> Option<Self> {
-        self.status = response.status().as_u16();
+        self.status = Some(response.status());
         // Nobody has to read the body.
         self.error = "";
         let is_tunnel = self.method == Method::CONNECT.as_str() && response.status().is_success();
@@ -129,31 +125,38 @@ impl Call {
         };
     }
 
-    fn describe(&self, url: &Uri, fields: &mut Fields) {
+    fn describe(&self, fields: &mut Fields) {
         fields.word(semconv::HTTP_REQUEST_METHOD, self.method);
-        if url.host().is_some() {
-            fields.word(semconv::SERVER_ADDRESS, peers::address(url));
-            if peers::port(url) > 0 {
-                fields.number(semconv::SERVER_PORT, peers::port(url).into());
+        let url = self.url.as_deref().unwrap_or_default();
+        match self.peer {
+            Some(peer) => describe_server(&peer.address, peer.port, fields),
+            None => {
+                let uri: Uri = url.parse().unwrap_or_default();
+                describe_server(peers::address(&uri), peers::port(&uri), fields);
             }
         }
-        // Of most, in one piece.
-        let mut text = String::with_capacity(128);
-        // Never an error: it grows.
-        let _ = write!(text, "{url}");
-        fields.word(semconv::URL_FULL, &redaction::url(&text));
+        fields.word(semconv::URL_FULL, url);
         if !self.template.is_empty() {
             fields.word(semconv::URL_TEMPLATE, self.template);
         }
-        if self.status > 0 {
-            let status = i64::from(self.status);
-            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status);
+        if let Some(status) = self.status {
+            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
         }
         match self.error {
-            "" if self.status >= 400 => fields.display(semconv::ERROR_TYPE, self.status),
+            "" if self.is_refused() => fields.word(semconv::ERROR_TYPE, self.status_word()),
             "" => {}
             error => fields.word(semconv::ERROR_TYPE, error),
         }
+    }
+
+    /// A client's call fails with the request that was at fault, unlike a server's.
+    fn is_refused(&self) -> bool {
+        self.status.is_some_and(|status| status.as_u16() >= 400)
+    }
+
+    /// Empty where there was no head.
+    fn status_word(&self) -> &str {
+        self.status.as_ref().map_or("", StatusCode::as_str)
     }
 
     fn name(&self) -> CompactString {
@@ -164,21 +167,12 @@ impl Call {
     }
 }
 
-/// `GET couriers 503 12.3ms`: of a call, in its request's trail.
-struct Said<'a>(&'a Call, Duration);
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(call, took) = self;
-        let host = call.peer.map_or("_OTHER", |peer| &peer.address);
-        write!(f, "{} {host}", call.method)?;
-        if call.status > 0 {
-            write!(f, " {}", call.status)?;
+fn describe_server(address: &str, port: u16, fields: &mut Fields) {
+    if !address.is_empty() {
+        fields.word(semconv::SERVER_ADDRESS, address);
+        if port > 0 {
+            fields.number(semconv::SERVER_PORT, port.into());
         }
-        if !call.error.is_empty() {
-            write!(f, " {}", call.error)?;
-        }
-        write!(f, " {}", Millis(*took))
     }
 }
 
@@ -189,7 +183,7 @@ impl Drop for Call {
         let duration = now.saturating_duration_since(self.started);
         let alike = Alike {
             method: self.method,
-            status: self.status,
+            status: self.status.map_or(0, |status| status.as_u16()),
             error: self.error,
             template: self.template,
         };
@@ -197,11 +191,13 @@ impl Drop for Call {
             .duration(self.peer, &alike)
             .record_duration(duration, pipeline.settings.exemplars.choose(self.span));
         if pipeline.handoff.wants(Signal::Logs) {
-            context::note(now, Happened::Call, Said(self, duration));
+            let host = self.peer.map_or("_OTHER", |peer| &peer.address);
+            let said = [self.method, host, self.status_word(), self.error];
+            context::note(now, Happened::Call(duration), &said);
         }
-        let Some(url) = &self.url else {
+        if self.url.is_none() {
             return;
-        };
+        }
         let record = Span {
             context: self.span,
             parent: self.parent,
@@ -209,9 +205,8 @@ impl Drop for Call {
             name: self.name(),
             started: self.started,
             duration,
-            // Unlike a server's, a client's span fails with the request that was at fault.
-            is_error: self.status >= 400 || !self.error.is_empty(),
+            is_error: self.is_refused() || !self.error.is_empty(),
         };
-        pipeline.record(Record::Span(record), |fields| self.describe(url, fields));
+        pipeline.record(Record::Span(record), |fields| self.describe(fields));
     }
 }

@@ -23,6 +23,7 @@ const COMBINATIONS: usize = 512;
 pub(crate) struct Client {
     pub(super) pipeline: &'static Pipeline,
     durations: Family<Histogram>,
+    /// By how the server is spelled, and the port where that names none.
     peers: InsertOnlyMap<(Box<str>, u16), Peer>,
     overflow: OnceLock<Arc<Histogram>>,
     /// Where a forked child records what nobody recorded before.
@@ -64,11 +65,16 @@ impl Client {
     /// `None`: there are too many.
     #[inline]
     pub(super) fn peer(&self, uri: &Uri) -> Option<&Peer> {
-        let (address, port) = (address(uri), port(uri));
-        let hash = FxBuildHasher.hash_one((address, port));
-        let is_it = |known: &(Box<str>, u16)| *known.0 == *address && known.1 == port;
+        let (spelled, port) = (server(uri), port_of_scheme(uri));
+        let hash = FxBuildHasher.hash_one((spelled, port));
+        let is_it = |known: &(Box<str>, u16)| *known.0 == *spelled && known.1 == port;
         self.peers.get(hash, is_it).or_else(|| {
-            let make = || ((address.into(), port), Peer::new(address, port));
+            let make = || {
+                (
+                    (spelled.into(), port),
+                    Peer::new(address(uri), self::port(uri)),
+                )
+            };
             self.peers.insert(hash, is_it, make)
         })
     }
@@ -125,6 +131,15 @@ impl Peer {
     }
 }
 
+/// Host and port as they stand in a URL, without its user.
+fn server(uri: &Uri) -> &str {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    match authority.bytes().rposition(|byte| byte == b'@') {
+        Some(at) => &authority[at + 1..],
+        None => authority,
+    }
+}
+
 /// Without the brackets of an IPv6 address.
 pub(super) fn address(uri: &Uri) -> &str {
     let host = uri.host().unwrap_or_default();
@@ -135,10 +150,13 @@ pub(super) fn address(uri: &Uri) -> &str {
 }
 
 pub(super) fn port(uri: &Uri) -> u16 {
-    let by_scheme = match uri.scheme_str() {
+    uri.port_u16().unwrap_or_else(|| port_of_scheme(uri))
+}
+
+fn port_of_scheme(uri: &Uri) -> u16 {
+    match uri.scheme_str() {
         Some("https") => 443,
         Some("http") => 80,
         _ => 0,
-    };
-    uri.port_u16().unwrap_or(by_scheme)
+    }
 }
