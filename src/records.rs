@@ -4,11 +4,13 @@
 //! A record is compact while the code that it speaks of waits: numbers, static words, and the bytes
 //! of its [`Fields`]. What a wire wants is made of it on the worker.
 
+mod composed;
 mod critical;
 mod event;
 mod fields;
 mod levels;
 
+pub(crate) use composed::Composed;
 pub(crate) use event::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS, Written, unless_too_deep};
 pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, names, overlay, read};
 pub use levels::Levels;

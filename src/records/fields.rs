@@ -4,6 +4,7 @@
 //! Each is its name (length in 2 bytes), a tag, and the value: 8 bytes, or a length in 4 and the
 //! text. What must not leave the process is masked as it is written.
 
+use super::Composed;
 use crate::redaction;
 use std::{
     borrow::Cow,
@@ -97,16 +98,21 @@ impl Fields {
         self.limits
     }
 
-    /// Adds `count` fields that were composed before, under the same limits. `false`: not all of them have
-    /// room, and none is added.
+    /// Adds what was composed before, under the same limits. `false`: not all of it has room, and none
+    /// is added.
     #[inline]
-    pub(crate) fn append(&mut self, composed: &[u8], count: usize) -> bool {
-        let has_room = self.count + count <= self.limits.fields;
+    pub(crate) fn append(&mut self, composed: &Composed) -> bool {
+        let has_room = self.count + composed.count <= self.limits.fields;
         if has_room {
-            self.count += count;
-            self.bytes.extend_from_slice(composed);
+            self.count += composed.count;
+            self.bytes.extend_from_slice(&composed.bytes);
         }
         has_room
+    }
+
+    /// How many there are beside the message.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {

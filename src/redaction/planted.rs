@@ -1,6 +1,7 @@
 //! Secrets planted in sentences as services write them, and sentences that only look alike.
 
 use super::{text, url};
+use ::http::Uri;
 use proptest::prelude::*;
 use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
@@ -509,14 +510,16 @@ proptest! {
     }
 
     #[test]
-    fn a_url_masked_twice_is_masked_once(sentence in sentence()) {
-        let once = url(&sentence).into_owned();
-        prop_assert_eq!(url(&once), once.as_str());
+    fn a_url_masked_twice_is_masked_once(mut sentence in sentence()) {
+        sentence.retain(|sign| sign.is_ascii_graphic() && !"<>\"`{}|\\^".contains(sign));
+        let whole: Uri = format!("https://orders:hunter2@h/{sentence}").parse().unwrap();
+        let once = url(&whole);
+        prop_assert!(once.starts_with("https://***@h/"), "{once}");
+        prop_assert_eq!(url(&once.parse().unwrap()), once.as_str());
     }
 
     #[test]
     fn any_text_at_all_is_taken(sentence in any::<String>()) {
         text(&sentence);
-        url(&sentence);
     }
 }

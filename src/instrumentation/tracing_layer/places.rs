@@ -2,7 +2,7 @@
 
 use crate::{
     metrics::InsertOnlyMap,
-    records::{Fields, Limits},
+    records::{Composed, Fields},
     semconv,
 };
 use std::{fmt, ptr};
@@ -13,7 +13,7 @@ const MOST: usize = 8_192;
 const CHAINS: usize = 1_024;
 
 /// By the address of what `tracing` keeps of the place, which stays as long as the process.
-pub(super) struct Places(InsertOnlyMap<usize, Option<Box<[u8]>>>);
+pub(super) struct Places(InsertOnlyMap<usize, Option<Composed>>);
 
 impl Places {
     pub(super) fn new() -> Self {
@@ -26,11 +26,12 @@ impl Places {
         let hash = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let is_it = |known: &usize| *known == address;
         let known = self.0.get(hash, is_it).or_else(|| {
-            let make = || (address, composed(metadata, fields.limits()));
+            let compose = |fields: &mut Fields| compose(metadata, fields);
+            let make = || (address, Composed::new(fields.limits(), compose));
             self.0.insert(hash, is_it, make)
         });
         match known {
-            Some(Some(place)) if fields.append(place, count(metadata)) => {}
+            Some(Some(place)) if fields.append(place) => {}
             _ => compose(metadata, fields),
         }
     }
@@ -40,17 +41,6 @@ impl fmt::Debug for Places {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Places").finish_non_exhaustive()
     }
-}
-
-/// `None`: something is to be cut, and that is counted each time.
-fn composed(metadata: &Metadata<'_>, limits: Limits) -> Option<Box<[u8]>> {
-    let mut fields = Fields::new(limits, Vec::new());
-    compose(metadata, &mut fields);
-    (fields.truncated() == 0).then(|| fields.into_bytes().into())
-}
-
-fn count(metadata: &Metadata<'_>) -> usize {
-    1 + usize::from(metadata.file().is_some()) + usize::from(metadata.line().is_some())
 }
 
 fn compose(metadata: &Metadata<'_>, fields: &mut Fields) {
@@ -66,6 +56,7 @@ fn compose(metadata: &Metadata<'_>, fields: &mut Fields) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Limits;
     use tracing::{Callsite as _, Level, callsite, metadata};
 
     fn metadata() -> &'static Metadata<'static> {

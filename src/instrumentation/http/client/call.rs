@@ -4,7 +4,7 @@ use super::{
     super::request::Traits,
     UrlTemplate,
     failure::Known,
-    peers::{self, Alike, Client, Peer},
+    peers::{self, Alike, Client, Peer, Series},
 };
 use crate::{
     context::{self, Happened, TraceContext},
@@ -77,7 +77,7 @@ impl Call {
             started: pipeline.clock.now(),
             method: Traits::method_of(request.method()),
             template: template.map_or("", |template| template.0),
-            url: is_recorded.then(|| redaction::uri(uri)),
+            url: is_recorded.then(|| redaction::url(uri)),
             status: None,
             error: CANCELLED,
         };
@@ -125,38 +125,17 @@ impl Call {
         };
     }
 
-    fn describe(&self, fields: &mut Fields) {
-        fields.word(semconv::HTTP_REQUEST_METHOD, self.method);
-        let url = self.url.as_deref().unwrap_or_default();
-        match self.peer {
-            Some(peer) => describe_server(&peer.address, peer.port, fields),
-            None => {
+    fn describe(&self, alike: &Alike, series: Option<&Series>, url: &str, fields: &mut Fields) {
+        let composed = series.and_then(|series| series.fields.as_ref());
+        match (composed, self.peer) {
+            (Some(composed), _) if fields.append(composed) => {}
+            (_, Some(peer)) => alike.describe(&peer.address, peer.port, fields),
+            (_, None) => {
                 let uri: Uri = url.parse().unwrap_or_default();
-                describe_server(peers::address(&uri), peers::port(&uri), fields);
+                alike.describe(peers::address(&uri), peers::port(&uri), fields);
             }
         }
         fields.word(semconv::URL_FULL, url);
-        if !self.template.is_empty() {
-            fields.word(semconv::URL_TEMPLATE, self.template);
-        }
-        if let Some(status) = self.status {
-            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
-        }
-        match self.error {
-            "" if self.is_refused() => fields.word(semconv::ERROR_TYPE, self.status_word()),
-            "" => {}
-            error => fields.word(semconv::ERROR_TYPE, error),
-        }
-    }
-
-    /// A client's call fails with the request that was at fault, unlike a server's.
-    fn is_refused(&self) -> bool {
-        self.status.is_some_and(|status| status.as_u16() >= 400)
-    }
-
-    /// Empty where there was no head.
-    fn status_word(&self) -> &str {
-        self.status.as_ref().map_or("", StatusCode::as_str)
     }
 
     fn name(&self) -> CompactString {
@@ -167,37 +146,29 @@ impl Call {
     }
 }
 
-fn describe_server(address: &str, port: u16, fields: &mut Fields) {
-    if !address.is_empty() {
-        fields.word(semconv::SERVER_ADDRESS, address);
-        if port > 0 {
-            fields.number(semconv::SERVER_PORT, port.into());
-        }
-    }
-}
-
 impl Drop for Call {
     fn drop(&mut self) {
-        let pipeline = self.client.pipeline;
+        let (client, pipeline) = (self.client, self.client.pipeline);
         let now = pipeline.clock.now();
         let duration = now.saturating_duration_since(self.started);
         let alike = Alike {
             method: self.method,
-            status: self.status.map_or(0, |status| status.as_u16()),
+            status: self.status,
             error: self.error,
             template: self.template,
         };
-        self.client
-            .duration(self.peer, &alike)
+        let series = self.peer.and_then(|peer| client.series(peer, &alike));
+        client
+            .duration(series)
             .record_duration(duration, pipeline.settings.exemplars.choose(self.span));
         if pipeline.handoff.wants(Signal::Logs) {
             let host = self.peer.map_or("_OTHER", |peer| &peer.address);
-            let said = [self.method, host, self.status_word(), self.error];
+            let said = [self.method, host, alike.status_word(), self.error];
             context::note(now, Happened::Call(duration), &said);
         }
-        if self.url.is_none() {
+        let Some(url) = &self.url else {
             return;
-        }
+        };
         let record = Span {
             context: self.span,
             parent: self.parent,
@@ -205,8 +176,10 @@ impl Drop for Call {
             name: self.name(),
             started: self.started,
             duration,
-            is_error: self.is_refused() || !self.error.is_empty(),
+            is_error: alike.is_error(),
         };
-        pipeline.record(Record::Span(record), |fields| self.describe(fields));
+        pipeline.record(Record::Span(record), |fields| {
+            self.describe(&alike, series, url, fields);
+        });
     }
 }

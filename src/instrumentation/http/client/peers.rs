@@ -4,9 +4,10 @@ use crate::{
     catalog::http::CLIENT_REQUEST_DURATION,
     metrics::{Family, Histogram, InsertOnlyMap},
     pipeline::Pipeline,
+    records::{Composed, Fields},
     semconv,
 };
-use ::http::Uri;
+use ::http::{StatusCode, Uri};
 use rustc_hash::FxBuildHasher;
 use std::{
     hash::BuildHasher as _,
@@ -36,15 +37,23 @@ pub(super) struct Peer {
     pub(super) address: Box<str>,
     /// 0: unknown.
     pub(super) port: u16,
-    series: InsertOnlyMap<Alike, Arc<Histogram>>,
+    series: InsertOnlyMap<Alike, Series>,
+}
+
+/// What calls that are alike are told by.
+#[derive(Debug)]
+pub(super) struct Series {
+    duration: Arc<Histogram>,
+    /// Of their spans.
+    pub(super) fields: Option<Composed>,
 }
 
 /// What the calls to one server are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Alike {
     pub(super) method: &'static str,
-    /// 0: there was no head.
-    pub(super) status: u16,
+    /// `None`: there was no head.
+    pub(super) status: Option<StatusCode>,
     /// Empty: none, or the status.
     pub(super) error: &'static str,
     pub(super) template: &'static str,
@@ -79,17 +88,21 @@ impl Client {
         })
     }
 
+    /// `None`: there are too many.
     #[inline]
-    pub(super) fn duration<'a>(&'a self, peer: Option<&'a Peer>, alike: &Alike) -> &'a Histogram {
+    pub(super) fn series<'a>(&self, peer: &'a Peer, alike: &Alike) -> Option<&'a Series> {
         let hash = FxBuildHasher.hash_one(alike);
         let is_it = |known: &Alike| known == alike;
-        let known = peer.and_then(|peer| {
+        peer.series.get(hash, is_it).or_else(|| {
             let make = || (*alike, self.make(peer, alike));
-            let known = peer.series.get(hash, is_it);
-            known.or_else(|| peer.series.insert(hash, is_it, make))
-        });
-        match known {
-            Some(known) => known,
+            peer.series.insert(hash, is_it, make)
+        })
+    }
+
+    #[inline]
+    pub(super) fn duration<'a>(&'a self, series: Option<&'a Series>) -> &'a Histogram {
+        match series {
+            Some(series) => &series.duration,
             None if self.durations.is_forked() => &self.nowhere,
             None => {
                 self.durations.count_overflow();
@@ -99,25 +112,66 @@ impl Client {
     }
 
     #[cold]
-    fn make(&self, peer: &Peer, alike: &Alike) -> Arc<Histogram> {
+    fn make(&self, peer: &Peer, alike: &Alike) -> Series {
         // An attribute without a value is absent.
-        let text = |number: u16| match number {
+        let port = match peer.port {
             0 => String::new(),
-            number => number.to_string(),
+            port => port.to_string(),
         };
-        let (port, status) = (text(peer.port), text(alike.status));
-        let error = match alike.error {
-            "" if alike.status >= 400 => status.as_str(),
-            error => error,
-        };
-        self.durations.with(&[
+        let duration = self.durations.with(&[
             (semconv::HTTP_REQUEST_METHOD, alike.method),
             (semconv::SERVER_ADDRESS, &peer.address),
             (semconv::SERVER_PORT, &port),
-            (semconv::HTTP_RESPONSE_STATUS_CODE, &status),
-            (semconv::ERROR_TYPE, error),
+            (semconv::HTTP_RESPONSE_STATUS_CODE, alike.status_word()),
+            (semconv::ERROR_TYPE, alike.error_type()),
             (semconv::URL_TEMPLATE, alike.template),
-        ])
+        ]);
+        let limits = self.pipeline.settings.record_limits;
+        Series {
+            duration,
+            fields: Composed::new(limits, |fields| {
+                alike.describe(&peer.address, peer.port, fields);
+            }),
+        }
+    }
+}
+
+impl Alike {
+    /// A client's call fails with the request that was at fault, unlike a server's.
+    pub(super) fn is_error(&self) -> bool {
+        !self.error_type().is_empty()
+    }
+
+    /// Empty where there was no head.
+    pub(super) fn status_word(&self) -> &str {
+        self.status.as_ref().map_or("", StatusCode::as_str)
+    }
+
+    fn error_type(&self) -> &str {
+        match self.status {
+            Some(status) if self.error.is_empty() && status.as_u16() >= 400 => self.status_word(),
+            _ => self.error,
+        }
+    }
+
+    pub(super) fn describe(&self, address: &str, port: u16, fields: &mut Fields) {
+        fields.word(semconv::HTTP_REQUEST_METHOD, self.method);
+        if !address.is_empty() {
+            fields.word(semconv::SERVER_ADDRESS, address);
+            if port > 0 {
+                fields.number(semconv::SERVER_PORT, port.into());
+            }
+        }
+        if !self.template.is_empty() {
+            fields.word(semconv::URL_TEMPLATE, self.template);
+        }
+        if let Some(status) = self.status {
+            let status = status.as_u16();
+            fields.number(semconv::HTTP_RESPONSE_STATUS_CODE, status.into());
+        }
+        if self.is_error() {
+            fields.word(semconv::ERROR_TYPE, self.error_type());
+        }
     }
 }
 
