@@ -4,56 +4,27 @@
 //! else the machine does hits them alike. The figure is the median of the differences to the bare service
 //! within each round.
 
-#![allow(
-    clippy::print_stdout,
-    unsafe_code,
-    reason = "a program, with an allocator that counts"
-)]
+#![allow(clippy::print_stdout, reason = "a program")]
+
+mod figures;
 
 use axum::body::Body;
+use figures::{Counting, allocations_made, median};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use orderscope::{
     Telemetry,
     export::{Destination, InMemory},
 };
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    convert::Infallible,
-    fmt,
-    hint::black_box,
-    time::Duration,
-};
+use std::{convert::Infallible, fmt, hint::black_box, time::Duration};
 use tokio::{runtime, time::Instant};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 const ROUNDS: usize = 300;
 const CALLS: u32 = 1_000;
 
-struct Counting;
-
-thread_local! {
-    /// Of this thread alone.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is left to the system's allocator; a counter is all that is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting = Counting { tells_held: false };
 
 async fn answer(_: Request<Body>) -> Result<Response<Body>, Infallible> {
     Ok(Response::new(Body::empty()))
@@ -66,7 +37,7 @@ where
     S::Error: fmt::Debug,
     B: http_body::Body,
 {
-    let (before, began) = (ALLOCATIONS.get(), Instant::now());
+    let (before, began) = (allocations_made(), Instant::now());
     for _ in 0..CALLS {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = Uri::from_static("http://couriers:3000/nearest");
@@ -76,13 +47,8 @@ where
         }
     }
     let nanos = began.elapsed().as_nanos() as f64 / f64::from(CALLS);
-    let made = (ALLOCATIONS.get() - before) as f64 / f64::from(CALLS);
+    let made = (allocations_made() - before) as f64 / f64::from(CALLS);
     (nanos, made)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn main() {

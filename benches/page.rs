@@ -4,13 +4,12 @@
 //! process, its body read to its end; a push lasts from the flush that asks for it until it is acknowledged,
 //! by a destination in memory. Medians of many.
 
-#![allow(
-    clippy::print_stdout,
-    unsafe_code,
-    reason = "a program, with an allocator that counts"
-)]
+#![allow(clippy::print_stdout, reason = "a program")]
+
+mod figures;
 
 use axum::{Router, body::Body};
+use figures::{Counting, allocations_made, median};
 use http::Request;
 use http_body_util::BodyExt as _;
 use orderscope::{
@@ -18,11 +17,7 @@ use orderscope::{
     clock::ManualClock,
     export::{Destination, InMemory, Signal},
 };
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 use tokio::{runtime, time::Instant};
 use tower::ServiceExt as _;
 
@@ -30,29 +25,8 @@ const TIMES: usize = 200;
 const SERIES: [usize; 4] = [0, 100, 1_000, 2_000];
 const EDGES: u32 = 15;
 
-struct Counting;
-
-thread_local! {
-    /// Of this thread alone.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is left to the system's allocator; a counter is all that is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting = Counting { tells_held: false };
 
 /// With so many series of one histogram.
 fn telemetry(series: usize, hands: &ManualClock) -> Telemetry {
@@ -75,11 +49,6 @@ fn telemetry(series: usize, hands: &ManualClock) -> Telemetry {
     telemetry
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 async fn run(series: usize) {
     let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
     let telemetry = telemetry(series, &hands);
@@ -91,11 +60,11 @@ async fn run(series: usize) {
         hands.advance(Duration::from_secs(1));
         let request = Request::get("/metrics").body(Body::empty());
         let request = request.unwrap_or_else(|error| panic!("{error}"));
-        let (before, began) = (ALLOCATIONS.get(), Instant::now());
+        let (before, began) = (allocations_made(), Instant::now());
         let Ok(response) = app.clone().oneshot(request).await;
         let page = response.into_body().collect().await;
         scrapes.push(began.elapsed().as_nanos() as f64 / 1e3);
-        allocations = ALLOCATIONS.get() - before;
+        allocations = allocations_made() - before;
         bytes = page.map_or(0, |page| page.to_bytes().len());
 
         let began = Instant::now();

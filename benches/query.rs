@@ -5,62 +5,35 @@
 //! to the bare pool, or the bare connection, within each round. SQLite runs a query on a thread of its
 //! own, whose time is in all of them alike; what is added is on the caller's.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::expect_used,
-    unsafe_code,
-    reason = "a program, with an allocator that counts"
-)]
+#![allow(clippy::print_stdout, reason = "a program")]
 
+mod figures;
+
+use figures::{Counting, allocations_made, median};
 use orderscope::{
     Telemetry, database,
     export::{Destination, InMemory},
 };
 use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::{runtime, time::Instant};
 
 const ROUNDS: usize = 400;
 const QUERIES: u32 = 50;
 const SQL: &str = "SELECT dish FROM orders WHERE id = ?";
 
-struct Counting;
-
-thread_local! {
-    /// Of this thread alone.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is left to the system's allocator; a counter is all that is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting = Counting { tells_held: false };
 
 /// Nanoseconds and allocations of a query.
 async fn measured<F: Future>(mut query: impl FnMut() -> F) -> (f64, f64) {
-    let allocations = ALLOCATIONS.get();
+    let allocations = allocations_made();
     let began = Instant::now();
     for _ in 0..QUERIES {
         query().await;
     }
     let took = began.elapsed().as_nanos() as f64;
-    let allocated = (ALLOCATIONS.get() - allocations) as f64;
+    let allocated = (allocations_made() - allocations) as f64;
     (took / f64::from(QUERIES), allocated / f64::from(QUERIES))
 }
 
@@ -77,11 +50,6 @@ async fn pool() -> SqlitePool {
         .await
         .expect("a schema");
     pool
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 macro_rules! ask {
@@ -106,11 +74,11 @@ async fn run(name: &str, telemetry: &Telemetry) {
         let mut ours = watched.acquire().await.expect("a connection");
         let (mut three, mut four) = ((0.0, 0.0), (0.0, 0.0));
         for _ in 0..QUERIES {
-            let began = (Instant::now(), ALLOCATIONS.get());
+            let began = (Instant::now(), allocations_made());
             ask!(&mut *mine);
-            let middle = (Instant::now(), ALLOCATIONS.get());
+            let middle = (Instant::now(), allocations_made());
             ask!(&mut ours);
-            let ended = (Instant::now(), ALLOCATIONS.get());
+            let ended = (Instant::now(), allocations_made());
             three.0 += (middle.0 - began.0).as_nanos() as f64 / f64::from(QUERIES);
             four.0 += (ended.0 - middle.0).as_nanos() as f64 / f64::from(QUERIES);
             three.1 += (middle.1 - began.1) as f64 / f64::from(QUERIES);

@@ -6,13 +6,12 @@
 //! within each round. What a variant puts off onto the telemetry's thread is waited for after its
 //! turn, off the clock; `benches/peers` has that on its own.
 
-#![allow(
-    clippy::print_stdout,
-    unsafe_code,
-    reason = "a program, with an allocator that counts"
-)]
+#![allow(clippy::print_stdout, reason = "a program")]
+
+mod figures;
 
 use axum::{Router, body::Body, extract::Path, routing::get};
+use figures::{Counting, allocations_made, median};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use orderscope::{
@@ -22,8 +21,6 @@ use orderscope::{
     telemetry::Sampling,
 };
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     hint::black_box,
     task::{Context, Poll},
     time::Duration,
@@ -37,29 +34,8 @@ const ROUNDS: usize = 300;
 const REQUESTS: u32 = 1_000;
 const VARIANTS: usize = 8;
 
-struct Counting;
-
-thread_local! {
-    /// Of this thread alone: no locked addition that would be measured too.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is left to the system's allocator; a counter is all that is added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting = Counting { tells_held: false };
 
 /// A layer that does nothing: what axum charges for any.
 #[derive(Clone)]
@@ -138,11 +114,6 @@ async fn serve(app: &Router) {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn main() {
     let telemetry = Telemetry::builder("bench").build();
     let telemetry = telemetry.unwrap_or_else(|error| panic!("{error}"));
@@ -194,12 +165,12 @@ fn main() {
         let mut allocations = [0.0; VARIANTS];
         for round in 0..ROUNDS + ROUNDS / 10 {
             for (variant, (_, app)) in variants.iter().enumerate() {
-                let (before, began) = (ALLOCATIONS.get(), Instant::now());
+                let (before, began) = (allocations_made(), Instant::now());
                 for _ in 0..REQUESTS {
                     serve(app).await;
                 }
                 let nanos = began.elapsed().as_nanos() as f64 / f64::from(REQUESTS);
-                let made = ALLOCATIONS.get() - before;
+                let made = allocations_made() - before;
                 for telemetry in [&full, &sampled] {
                     assert!(telemetry.flush(Duration::from_secs(10)).await, "flushed");
                 }

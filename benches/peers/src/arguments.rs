@@ -1,11 +1,13 @@
 //! The command line.
 
-pub(crate) const USAGE: &str = "usage: peers [--quick] [--threads N] [--date DAY] [NAME…]";
+pub(crate) const USAGE: &str = "usage: peers [--load] [--quick] [--threads N] [--date DAY] [NAME…]";
 
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
     /// A tenth of the rounds.
     pub(crate) is_quick: bool,
+    /// Over sockets in place of all else.
+    pub(crate) is_load: bool,
     /// What the tables are dated; the system's day when absent.
     pub(crate) date: Option<String>,
     /// The one row that this process measures: how the program calls itself.
@@ -22,6 +24,7 @@ impl Arguments {
         while let Some(argument) = given.next() {
             let mut value = || given.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
+                "--load" => arguments.is_load = true,
                 "--quick" => arguments.is_quick = true,
                 "--date" => arguments.date = Some(value()?),
                 "--threads" => {

@@ -8,7 +8,7 @@ use crate::{
     rounds::Subject,
     sinks::Sink,
 };
-use axum::{body::Body, extract::MatchedPath};
+use axum::{Router, body::Body, extract::MatchedPath};
 use http::{Request, Response};
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
@@ -47,11 +47,18 @@ pub(crate) fn metrics_only() -> Subject {
     orders::served(app, Box::new(|| {}), Box::new(at_the_end))
 }
 
-pub(crate) fn full(handler: Handler, ratio: f64, end: End) -> Subject {
-    let sink = Sink::default();
-    let meters = meters(&sink);
-    let spans = spans(&sink, ratio, end);
-    let logs = logs(&sink, end);
+/// What goes on as long as the assembly does.
+pub(crate) struct Started {
+    meters: SdkMeterProvider,
+    spans: SdkTracerProvider,
+    logs: SdkLoggerProvider,
+}
+
+/// Of the whole process.
+pub(crate) fn started(sink: &Sink, ratio: f64, end: End) -> Started {
+    let meters = meters(sink);
+    let spans = spans(sink, ratio, end);
+    let logs = logs(sink, end);
     global::set_text_map_propagator(TraceContextPropagator::new());
     let subscriber = registry()
         .with(LevelFilter::INFO)
@@ -59,18 +66,35 @@ pub(crate) fn full(handler: Handler, ratio: f64, end: End) -> Subject {
         .with(OpenTelemetryTracingBridge::new(&logs));
     let installed = tracing::subscriber::set_global_default(subscriber);
     installed.unwrap_or_else(|error| panic!("{error}"));
+    Started {
+        meters,
+        spans,
+        logs,
+    }
+}
 
+/// Adds the layers as one: each costs axum's own boxes.
+pub(crate) fn layered(router: Router) -> Router {
     let trace = TraceLayer::new_for_http()
         .make_span_with(span)
         .on_request(())
         .on_response(|response: &Response<_>, _: Duration, span: &Span| {
             span.record("http.response.status_code", response.status().as_u16());
         });
-    // One `.layer()`: each costs axum's own boxes.
     let layers = ServiceBuilder::new()
         .layer(metrics_layer())
         .layer(trace)
         .layer(CatchPanicLayer::new());
+    router.layer(layers)
+}
+
+pub(crate) fn full(handler: Handler, ratio: f64, end: End) -> Subject {
+    let sink = Sink::default();
+    let Started {
+        meters,
+        spans,
+        logs,
+    } = started(&sink, ratio, end);
     let settle = move || {
         flushed(spans.force_flush());
         flushed(logs.force_flush());
@@ -80,7 +104,7 @@ pub(crate) fn full(handler: Handler, ratio: f64, end: End) -> Subject {
         sink.delivered()
     };
     orders::served(
-        handler.router().layer(layers),
+        layered(handler.router()),
         Box::new(settle),
         Box::new(at_the_end),
     )

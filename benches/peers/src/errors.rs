@@ -4,14 +4,14 @@ use crate::{
     operations::{Operation, Turns, times},
     ours,
     rounds::{Delivered, Subject},
+    sentry_client::{self, Ends},
     sinks::Sink,
     stack,
 };
 use orderscope::clock::ManualClock;
-use sentry::{ClientOptions, Envelope, Transport};
+use sentry::ClientOptions;
 use std::{
     panic::{self, catch_unwind},
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -153,36 +153,9 @@ fn through_ours(
     }
 }
 
-/// What becomes of an envelope.
-#[derive(Clone, Copy, Debug)]
-enum Ends {
-    Dropped,
-    Written,
-}
-
-#[derive(Debug)]
-struct Counted(Sink, Ends);
-
-impl Transport for Counted {
-    fn send_envelope(&self, envelope: Envelope) {
-        if let Ends::Written = self.1 {
-            let mut body = Vec::new();
-            let written = envelope.to_writer(&mut body);
-            written.unwrap_or_else(|error| panic!("{error}"));
-            std::hint::black_box(&body);
-        }
-        self.0.count_logs(1);
-    }
-}
-
 fn through_sentry(ends: Ends, operation: fn()) -> Subject {
     let sink = Sink::default();
-    let transport: Arc<dyn Transport> = Arc::new(Counted(sink.clone(), ends));
-    let mut options = ClientOptions::default();
-    options.dsn = "http://key@127.0.0.1/1".parse().ok();
-    options.attach_stacktrace = true;
-    options.transport = Some(Arc::new(move |_: &ClientOptions| Arc::clone(&transport)));
-    let guard = sentry::init(options);
+    let guard = sentry_client::init(&sink, ends, ClientOptions::new().attach_stacktrace(true));
     let mut run = times(operation);
     Subject {
         threads: 1,

@@ -3,7 +3,7 @@
 use std::{fs, process::Command, thread, time::SystemTime};
 
 const LOCK: &str = include_str!("../Cargo.lock");
-const PEERS: [&str; 9] = [
+const PEERS: [&str; 13] = [
     "axum",
     "tower-http",
     "tracing-opentelemetry",
@@ -11,6 +11,10 @@ const PEERS: [&str; 9] = [
     "opentelemetry-appender-tracing",
     "opentelemetry_sdk",
     "axum-otel-metrics",
+    "axum-prometheus",
+    "metrics-exporter-prometheus",
+    "prometheus-client",
+    "fastrace",
     "logfire",
     "sentry",
 ];

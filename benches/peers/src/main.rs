@@ -2,6 +2,7 @@
 //! else does the same:
 //!
 //!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--threads N] [--date DAY] [NAME…]
+//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- --load
 //!
 //! Prints Markdown. A NAME picks the rows whose key contains it. With `--threads 2` requests are served on two
 //! threads at once, each of which does its share of a turn; operations are left out.
@@ -17,7 +18,10 @@ mod arguments;
 mod assembly;
 mod encoded;
 mod errors;
+mod instruments;
 mod json_line;
+mod layers;
+mod load;
 mod logfire;
 mod machine;
 mod operations;
@@ -25,6 +29,7 @@ mod orders;
 mod ours;
 mod requests;
 mod rounds;
+mod sentry_client;
 mod sinks;
 mod stack;
 mod table;
@@ -59,6 +64,9 @@ fn main() -> ExitCode {
 
 /// One row, in this process.
 fn measure(key: &str, is_quick: bool) {
+    if let load::OURS | load::ASSEMBLY = key {
+        return load::measure(key);
+    }
     let request = requests::ALL.iter().find(|variant| variant.key == key);
     let operation = operations::all().find(|operation| operation.key == key);
     let measured = match (request, operation) {
@@ -72,6 +80,12 @@ fn measure(key: &str, is_quick: bool) {
 /// All rows, each in a process of its own.
 fn print(arguments: &Arguments) {
     println!("{}", machine::line(arguments.date.as_deref()));
+    if arguments.is_load {
+        for whose in [load::OURS, load::ASSEMBLY] {
+            print!("{}", said_by_a_process_of_its_own(whose, arguments));
+        }
+        return;
+    }
     let rows: Vec<_> = requests::ALL
         .iter()
         .filter(|variant| arguments.picks(variant.key))
@@ -90,6 +104,13 @@ fn print(arguments: &Arguments) {
 }
 
 fn in_a_process_of_its_own(key: &str, arguments: &Arguments) -> Measured {
+    let said = said_by_a_process_of_its_own(key, arguments);
+    let last = said.lines().last().unwrap_or_default();
+    last.parse()
+        .unwrap_or_else(|error| panic!("{key} printed {last:?}: {error}"))
+}
+
+fn said_by_a_process_of_its_own(key: &str, arguments: &Arguments) -> String {
     eprintln!("peers: {key}");
     let program = env::current_exe().unwrap_or_else(|error| panic!("no path to myself: {error}"));
     let mut command = Command::new(program);
@@ -104,8 +125,5 @@ fn in_a_process_of_its_own(key: &str, arguments: &Arguments) -> Measured {
     let output = command.env_clear().stderr(Stdio::inherit()).output();
     let output = output.unwrap_or_else(|error| panic!("{key} does not start: {error}"));
     assert!(output.status.success(), "{key} failed: {}", output.status);
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let last = printed.lines().last().unwrap_or_default();
-    last.parse()
-        .unwrap_or_else(|error| panic!("{key} printed {last:?}: {error}"))
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     assembly::{self, End, flushed},
-    errors, json_line, ours,
+    errors, instruments, json_line, ours,
     rounds::{self, Measured, Subject},
     sinks::Sink,
 };
@@ -46,7 +46,7 @@ const RECORDS_A_TURN: u32 = 2_000;
 
 /// Every row, in the order of the table.
 pub(crate) fn all() -> impl Iterator<Item = &'static Operation> {
-    RECORDS.iter().chain(&errors::ALL)
+    RECORDS.iter().chain(&errors::ALL).chain(&instruments::ALL)
 }
 
 static RECORDS: [Operation; 8] = [

@@ -2,7 +2,7 @@
 
 use crate::rounds::{Delivered, Subject};
 use axum::{Router, body::Body, extract::Path, routing::get};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use std::{
     hint::black_box,
@@ -19,6 +19,8 @@ pub(crate) enum Handler {
     Silent,
     AccessLog,
     ChildSpan,
+    /// Answers that it failed.
+    Failing,
 }
 
 impl Handler {
@@ -27,6 +29,7 @@ impl Handler {
             Self::Silent => get(silent),
             Self::AccessLog => get(with_access_log),
             Self::ChildSpan => get(with_child_span),
+            Self::Failing => get(failing),
         };
         Router::new().route("/orders/{id}", route)
     }
@@ -45,6 +48,10 @@ async fn with_child_span(Path(id): Path<u32>) -> String {
     let read = async { format!("order {id}") };
     read.instrument(tracing::info_span!("read order", order_id = id))
         .await
+}
+
+async fn failing(Path(id): Path<u32>) -> (StatusCode, String) {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("order {id}"))
 }
 
 /// Serves requests as `axum::serve` does: the state is applied, the body read to its end.

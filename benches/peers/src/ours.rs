@@ -9,6 +9,7 @@ use orderscope::{
     Telemetry,
     clock::Clock,
     export::{Destination, InMemory, Signal},
+    http::RequestSpan,
     logs::Levels,
     telemetry::{Builder, Sampling},
 };
@@ -26,8 +27,14 @@ pub(crate) fn metrics_only() -> Subject {
 }
 
 pub(crate) fn full(handler: Handler, sampling: Sampling) -> Subject {
+    with_span(handler, sampling, RequestSpan::Off)
+}
+
+/// The request as a span of `tracing` too.
+pub(crate) fn with_span(handler: Handler, sampling: Sampling, span: RequestSpan) -> Subject {
     let telemetry = with_destination(sampling);
-    let app = handler.router().layer(telemetry.http_layer());
+    let layer = telemetry.http_layer().request_span(span);
+    let app = handler.router().layer(layer);
     let settle = settle(&telemetry);
     orders::served(app, settle, Box::new(move || delivered(&telemetry)))
 }
@@ -55,7 +62,7 @@ fn configured(configure: impl FnOnce(Builder) -> Builder) -> Telemetry {
 }
 
 /// Of the whole process, its subscriber as `install()` would set it, but for the lines on stderr.
-fn installed(builder: Builder) -> Telemetry {
+pub(crate) fn installed(builder: Builder) -> Telemetry {
     let telemetry = builder.without_subscriber().install();
     let telemetry = telemetry.unwrap_or_else(|error| panic!("{error}"));
     let subscriber = registry()

@@ -138,6 +138,12 @@ fn turn(subject: &mut Subject, times: u32) -> Cost {
     }
 }
 
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
 fn used_nanos(clock: ClockId) -> f64 {
     let used = clock_gettime(clock);
     used.tv_sec as f64 * 1e9 + used.tv_nsec as f64
@@ -155,11 +161,7 @@ impl Cost {
     }
 
     fn median(costs: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<f64> = costs.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
+        let of = |figure: fn(&Self) -> f64| median(costs.iter().map(figure));
         Self {
             wall_nanos: of(|cost| cost.wall_nanos),
             thread_nanos: of(|cost| cost.thread_nanos),

@@ -1,22 +1,23 @@
 //! The tables, in Markdown.
 
-use crate::{operations::Operation, requests::Variant, rounds::Measured};
+use crate::{
+    operations::Operation,
+    requests::Variant,
+    rounds::{Measured, median},
+};
 use std::fmt::Write as _;
 
 pub(crate) fn requests(rows: &[(&Variant, Measured)]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let bare = |figure: fn(&Measured) -> f64| {
-        let mut figures: Vec<f64> = rows.iter().map(|(_, measured)| figure(measured)).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
+    let bare =
+        |figure: fn(&Measured) -> f64| median(rows.iter().map(|(_, measured)| figure(measured)));
     let mut table = format!(
         "\nA request; the bare router takes {:.0} ns and {:.0} allocations (median of all rows).\n\n\
-         | over the bare router | covers | wall, ns | × ours | CPU of its thread, ns | CPU of all threads, ns | × ours | \
+         | over the bare router | covers | records | wall, ns | × ours | CPU of its thread, ns | CPU of all threads, ns | × ours | \
          allocations: its thread / others | delivered a request: M / S / L |\n\
-         | --- | --- | --: | --: | --: | --: | --: | --: | --: |\n",
+         | --- | --- | --- | --: | --: | --: | --: | --: | --: | --: |\n",
         bare(|measured| measured.bare.wall_nanos),
         bare(|measured| measured.bare.allocations),
     );
@@ -34,6 +35,7 @@ pub(crate) fn requests(rows: &[(&Variant, Measured)]) -> String {
             &[
                 variant.name.to_owned(),
                 variant.covers.to_owned(),
+                variant.records.to_string(),
                 nanos(over.wall_nanos),
                 ratio(over.wall_nanos, ours.map(|(_, ours)| ours.over.wall_nanos)),
                 nanos(over.thread_nanos),

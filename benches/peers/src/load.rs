@@ -1,18 +1,19 @@
-//! A service under load over sockets: `cargo bench --bench load`.
+//! A service under load over sockets, with `--load`.
 //!
 //! 64 connections on the loopback that stay open and ask again as soon as they are answered, from a thread of
-//! their own; the service has one thread too, and so one core. The variants take turns of half a second; a
-//! ratio is the median, over the rounds, of the variant's figure to that of the bare router in the same round.
-//! Two handlers: one that does nothing, which no service has, and one that works for some 50 µs.
+//! their own; the service has one thread too, and so one core. The bare router and the others take turns of
+//! half a second; a ratio is the median, over the rounds, of the figure to that of the bare router in the same
+//! round. Two handlers: one that does nothing, which no service has, and one that works for some 50 µs.
+//! Subscribers are the process's: ours and the assembly each have one of their own.
 
-#![allow(clippy::print_stdout, reason = "a program")]
-
-use axum::{Router, extract::Path, routing::get};
-use orderscope::{
-    Telemetry,
-    export::{Destination, InMemory},
-    logs::Levels,
+use crate::{
+    assembly::{self, End},
+    ours,
+    rounds::median,
+    sinks::Sink,
 };
+use axum::{Router, extract::Path, routing::get};
+use orderscope::{Telemetry, telemetry::Sampling};
 use std::{
     hint::black_box,
     net::{Ipv4Addr, SocketAddr},
@@ -25,7 +26,6 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use tracing_subscriber::{layer::SubscriberExt as _, registry};
 
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 20;
@@ -41,6 +41,9 @@ const REQUESTS: [(&str, &[u8]); 2] = [
         b"GET /menus/17 HTTP/1.1\r\nhost: orders\r\n\r\n",
     ),
 ];
+/// Whose subscriber it is.
+pub(crate) const OURS: &str = "load-ours";
+pub(crate) const ASSEMBLY: &str = "load-assembly";
 /// How each response ends.
 const ANSWER: &[u8] = b"order 17";
 
@@ -85,17 +88,6 @@ fn routes(is_logged: bool, turns: u64) -> Router {
     Router::new()
         .route("/orders/{id}", order)
         .route("/menus/{id}", get(working))
-}
-
-/// All signals, to a destination that soon drops them.
-fn telemetry(is_recording: bool) -> Telemetry {
-    let builder = Telemetry::builder("bench");
-    let memory = Destination::in_memory("memory", &InMemory::with_bound(1 << 20));
-    let telemetry = match is_recording {
-        true => builder.destination(memory).build(),
-        false => builder.build(),
-    };
-    telemetry.unwrap_or_else(|error| panic!("{error}"))
 }
 
 async fn serve(app: Router) -> SocketAddr {
@@ -144,22 +136,15 @@ fn turn(client: &Runtime, to: SocketAddr, request: &'static [u8]) -> [f64; 2] {
     })
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
+/// A variant, and its router.
+type Variant = (&'static str, Router);
 
-fn main() {
-    let (silent, recording) = (telemetry(false), telemetry(true));
-    let subscriber = registry()
-        .with(Levels::default())
-        .with(recording.tracing_layer());
-    let installed = tracing::subscriber::set_global_default(subscriber);
-    installed.unwrap_or_else(|error| panic!("{error}"));
-    let turns = turns_of(WORK);
-    let variants = [
-        ("bare router", routes(false, turns)),
+/// All signals, to a destination that soon drops them; and metrics alone.
+fn variants_of_ours(turns: u64) -> Vec<Variant> {
+    let silent = Telemetry::builder("orders").build();
+    let silent = silent.unwrap_or_else(|error| panic!("{error}"));
+    let recording = ours::with_destination(Sampling::ALL);
+    vec![
         (
             "orderscope, metrics",
             routes(false, turns).layer(silent.http_layer()),
@@ -172,36 +157,65 @@ fn main() {
             "orderscope, full, one log event",
             routes(true, turns).layer(recording.http_layer()),
         ),
+    ]
+}
+
+/// As it is in the other tables; what it sends is encoded, since ours is.
+fn variants_of_the_assembly(turns: u64) -> Vec<Variant> {
+    let assembly = assembly::started(&Sink::default(), 1.0, End::Encoded);
+    let variants = vec![
+        (
+            "assembly, full coverage",
+            assembly::layered(routes(false, turns)),
+        ),
+        (
+            "assembly, full, one log event",
+            assembly::layered(routes(true, turns)),
+        ),
     ];
+    // As long as the process.
+    Box::leak(Box::new(assembly));
+    variants
+}
+
+/// The rows of one subscriber, in this process.
+pub(crate) fn measure(whose: &str) {
+    let turns = turns_of(WORK);
+    let variants = match whose {
+        OURS => variants_of_ours(turns),
+        _ => variants_of_the_assembly(turns),
+    };
     let mut one_thread = runtime::Builder::new_multi_thread();
     let server = one_thread.worker_threads(1).enable_all().build();
     let server = server.unwrap_or_else(|error| panic!("{error}"));
     let client = runtime::Builder::new_current_thread().enable_all().build();
     let client = client.unwrap_or_else(|error| panic!("{error}"));
-    let variants = variants.map(|(name, app)| (name, server.block_on(serve(app))));
-
+    let served: Vec<_> = [("bare router", routes(false, turns))]
+        .into_iter()
+        .chain(variants)
+        .map(|(name, app)| (name, server.block_on(serve(app))))
+        .collect();
     for (handler, request) in REQUESTS {
         let rounds: Vec<Vec<[f64; 2]>> = (0..=ROUNDS)
             .map(|_| {
-                variants
-                    .iter()
-                    .map(|(_, to)| turn(&client, *to, request))
-                    .collect()
+                let turns = served.iter().map(|(_, to)| turn(&client, *to, request));
+                turns.collect()
             })
             .skip(1)
             .collect();
-        println!("{handler:<34} requests/s    × bare    p99, µs    × bare");
-        for (variant, (name, _)) in variants.iter().enumerate() {
+        println!(
+            "\n| {handler} | requests/s | × bare | p99, µs | × bare |\n| --- | --: | --: | --: | --: |"
+        );
+        for (variant, (name, _)) in served.iter().enumerate() {
             let of = |figure: usize| median(rounds.iter().map(|round| round[variant][figure]));
             let ratio = |figure: usize| {
-                median(
-                    rounds
-                        .iter()
-                        .map(|round| round[variant][figure] / round[0][figure]),
-                )
+                let ratios = rounds
+                    .iter()
+                    .map(|round| round[variant][figure] / round[0][figure]);
+                median(ratios)
             };
             let ([rate, p99], [of_rate, of_p99]) = ([of(0), of(1)], [ratio(0), ratio(1)]);
-            println!("  {name:<32} {rate:>10.0} {of_rate:>9.3} {p99:>10.0} {of_p99:>9.3}");
+            println!("| {name} | {rate:.0} | {of_rate:.3} | {p99:.0} | {of_p99:.3} |");
         }
     }
 }
