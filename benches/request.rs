@@ -196,7 +196,7 @@ fn main() {
         println!(
             "{name:<34} {:>9.0} {:>9.0} {:>12.1}",
             median(times[variant].clone()),
-            median(over.collect()),
+            median(over),
             allocations[variant] - if variant == 0 { 0.0 } else { allocations[0] },
         );
     }

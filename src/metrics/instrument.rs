@@ -187,6 +187,8 @@ impl Instrument {
     pub(crate) fn all_series(&self, into: &mut Vec<Arc<Series>>) {
         into.clear();
         if let Some(table) = self.table.hold() {
+            // In one piece, though some are left out.
+            into.reserve(table.in_order.len() + 1);
             let is_told = |series: &&Arc<Series>| !series.storage.is_withheld();
             into.extend(table.in_order.iter().filter(is_told).cloned());
         }

@@ -1,5 +1,6 @@
 //! Queries through the handle, against a database in the process and a real server.
 
+mod mariadb;
 mod operations;
 mod pools;
 mod server;

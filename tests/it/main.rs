@@ -9,6 +9,7 @@
 mod allocations;
 mod backends;
 mod bugs;
+mod daemon;
 mod database;
 mod descriptors;
 mod example;
@@ -19,6 +20,7 @@ mod health;
 mod http;
 mod instructions;
 mod loopback;
+mod mariadb;
 mod misuse;
 mod otlp;
 mod page;

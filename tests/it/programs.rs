@@ -1,6 +1,7 @@
 //! Where the real programs stand that the tests run. One that is absent fails its test.
 
 use std::env;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +65,13 @@ pub(crate) fn postgres(program: &str) -> PathBuf {
         .unwrap_or_else(|| {
             panic!("{program} of PostgreSQL is absent: run `bash tests/run`, which installs it")
         })
+}
+
+/// A server that speaks MySQL's protocol; where Debian puts it need not be on the `PATH`.
+pub(crate) fn mariadb() -> PathBuf {
+    let installed = on_the_path("mariadbd");
+    let beside = iter::once(PathBuf::from("/usr/sbin/mariadbd"));
+    located("MARIADBD", installed.into_iter().chain(beside))
 }
 
 /// A build of the programs with bugs.

@@ -42,8 +42,8 @@ impl Writer<'_> {
             Format::Text => ("target_info", "gauge"),
             Format::OpenMetrics => ("target", "info"),
         };
-        self.comment("HELP", family, "The resource: who is speaking.");
-        self.comment("TYPE", family, kind);
+        self.comment("HELP", [family, ""], "The resource: who is speaking.");
+        self.comment("TYPE", [family, ""], kind);
         self.sample("target_info", "", labels, "");
         self.page.push_str("1\n");
     }
@@ -54,25 +54,26 @@ impl Writer<'_> {
             Kind::Counter => "_total",
             _ => "",
         };
+        // What a family is declared as.
         let declared = match self.format {
-            Format::Text => format!("{family}{suffix}"),
-            Format::OpenMetrics => family.to_owned(),
+            Format::Text => [family, suffix],
+            Format::OpenMetrics => [family, ""],
         };
         let description = instrument.description();
         let help = match &*description {
             "" => &*instrument.name,
             description => description,
         };
-        self.comment("HELP", &declared, help);
+        self.comment("HELP", declared, help);
         let kind = match instrument.kind {
             Kind::Counter => "counter",
             Kind::UpDownCounter | Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        self.comment("TYPE", &declared, kind);
+        self.comment("TYPE", declared, kind);
         let unit = instrument.unit.suffix();
         if self.format == Format::OpenMetrics && ends_in_unit(family, unit) {
-            self.comment("UNIT", &declared, unit);
+            self.comment("UNIT", declared, unit);
         }
         for series in series {
             let labels = &*series.labels.text;
@@ -170,9 +171,9 @@ impl Writer<'_> {
         page.push(' ');
     }
 
-    fn comment(&mut self, what: &str, family: &str, text: &str) {
+    fn comment(&mut self, what: &str, [family, suffix]: [&str; 2], text: &str) {
         let page = &mut *self.page;
-        for part in ["# ", what, " ", family, " "] {
+        for part in ["# ", what, " ", family, suffix, " "] {
             page.push_str(part);
         }
         for c in text.chars() {
