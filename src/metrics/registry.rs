@@ -294,11 +294,9 @@ impl Registry {
         let Some(names) = self.names.hold() else {
             return Vec::new();
         };
-        let counts = names
-            .instruments
-            .values()
-            .map(|i| (i.name.clone(), i.overflowed()));
-        counts.filter(|(_, count)| *count > 0).collect()
+        let counts = names.instruments.values().map(|i| (i, i.overflowed()));
+        let above = counts.filter(|(_, count)| *count > 0);
+        above.map(|(i, count)| (i.name.clone(), count)).collect()
     }
 
     pub(crate) fn refusals(&self) -> [(&'static str, u64); Refusal::ALL.len()] {
