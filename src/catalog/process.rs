@@ -15,7 +15,7 @@ pub const CPU_TIME: Descriptor = Descriptor::counter(
 .with_attributes(&[semconv::CPU_MODE]);
 
 /// CPU time by mode over what the process could have taken: the time that passed, times the CPUs it
-/// may use. Those are the ones that its affinity names, or the tightest quota of its control group
+/// may use. Those are the ones that the affinity of its first thread names, or the tightest quota of its control group
 /// and the groups around it (`cpu.max`, `cpu.cfs_quota_us`) where that is less. The sum over the
 /// modes is 1 when the process takes all it may; short bursts that a group allows exceed it.
 ///

@@ -13,6 +13,7 @@ use nix::sys::{
     time::TimeVal,
 };
 use procfs::{Current as _, WithCurrentSystemInfo as _, process::Process};
+use rustix::time::{ClockId, clock_gettime};
 use std::{path::Path, time::Duration};
 
 /// By user code, by the kernel for it.
@@ -37,35 +38,17 @@ fn watch_under(pipeline: &'static Pipeline, root: &Path) {
     let descriptors = registry.gauge(&process::FILE_DESCRIPTOR_COUNT);
     let uptime = registry.gauge(&process::UPTIME);
 
-    // Both clocks that a start time can be compared with count from the machine's boot.
+    // Since the machine's boot.
     let started = Process::myself()
         .and_then(|process| process.stat())
         .map(|stat| stat.starttime as f64 / procfs::ticks_per_second() as f64);
     // It does not change while the machine runs.
     let machine = procfs::Meminfo::current().map(|memory| memory.mem_total);
     let state = Lock::new((Groups::under(root), Utilization::default()));
+    // What cannot be read, as where no descriptor is left, is absent: neither 0 nor what it was.
     registry.observe(move || {
-        // A series is made by the first reading of it: what cannot be read is absent, not 0.
-        let Ok(process) = Process::myself() else {
-            return;
-        };
-        let age = match (&started, procfs::Uptime::current()) {
-            (Ok(started), Ok(now)) => Some((now.uptime - started).max(0.0)),
-            _ => None,
-        };
-        if let Some(age) = age {
-            uptime.kept(&[]).set(age);
-        }
-        let resident = process.stat().ok().map(|stat| {
-            let resident = stat.rss_bytes().get();
-            memory.kept(&[]).set(resident as f64);
-            virtual_memory.kept(&[]).set(stat.vsize as f64);
-            threads.kept(&[]).set(stat.num_threads as f64);
-            resident
-        });
-        if let Ok(count) = process.fd_count() {
-            descriptors.kept(&[]).set(count as f64);
-        }
+        let age = started.as_ref().ok().and_then(age);
+        tell(&uptime, &[], age.map(|age| age.as_secs_f64()));
         let now = pipeline.clock.now();
         let taken = getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| {
             let taken = [usage.user_time(), usage.system_time()].map(duration);
@@ -82,14 +65,31 @@ fn watch_under(pipeline: &'static Pipeline, root: &Path) {
             }
             taken
         });
+        let process = Process::myself().ok();
+        let stat = process.as_ref().and_then(|process| process.stat().ok());
+        let resident = stat.as_ref().map(|stat| stat.rss_bytes().get());
+        tell(&memory, &[], resident.map(|bytes| bytes as f64));
+        tell(
+            &virtual_memory,
+            &[],
+            stat.as_ref().map(|stat| stat.vsize as f64),
+        );
+        tell(
+            &threads,
+            &[],
+            stat.as_ref().map(|stat| stat.num_threads as f64),
+        );
+        let open = process.and_then(|process| process.fd_count().ok());
+        tell(&descriptors, &[], open.map(|count| count as f64));
         let Some(mut state) = state.hold() else {
             return;
         };
         let (groups, utilization) = &mut *state;
-        if let (Some(resident), Ok(machine)) = (resident, &machine) {
-            tell(&memory_share, &[], groups.memory(resident, *machine));
-        }
-        let age = age.and_then(|age| Duration::try_from_secs_f64(age).ok());
+        let share = match (resident, &machine) {
+            (Some(resident), Ok(machine)) => groups.memory(resident, *machine),
+            _ => None,
+        };
+        tell(&memory_share, &[], share);
         let used = taken.and_then(|taken| utilization.cpus_used(now, age, taken));
         if let Some(used) = used {
             let cpus = usable().and_then(|usable| groups.cpus(usable));
@@ -98,6 +98,14 @@ fn watch_under(pipeline: &'static Pipeline, root: &Path) {
             }
         }
     });
+}
+
+/// How long ago `started` is, in seconds since the machine's boot, whatever a container is told of that.
+/// `None`: that cannot be.
+fn age(started: &f64) -> Option<Duration> {
+    let now = clock_gettime(ClockId::Boottime);
+    let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
+    Duration::try_from_secs_f64(now - started).ok()
 }
 
 /// What is not known is left out, also where it was known before.
@@ -109,7 +117,7 @@ fn tell(gauges: &Family<Gauge>, attributes: &[(&str, &str)], value: Option<f64>)
     }
 }
 
-/// The CPUs that the process may run on and that are there.
+/// The CPUs that the process's first thread may run on and that are there.
 fn usable() -> Option<f64> {
     let process = rustix::process::getpid();
     let cpus = rustix::thread::sched_getaffinity(Some(process)).ok()?;

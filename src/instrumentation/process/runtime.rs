@@ -9,6 +9,7 @@ use crate::{
     semconv::TOKIO_WORKER,
 };
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,6 +33,8 @@ struct Runtime {
     is_driven: bool,
     since: Instant,
     workers: Vec<Seen>,
+    /// Workers of the one before, of whom there is nothing to tell any more.
+    before: usize,
 }
 
 /// A worker, as it was last looked at.
@@ -73,9 +76,11 @@ impl Watched {
             since: self.clock.now(),
             workers: seen(&metrics),
             metrics,
+            before: 0,
         };
         if let Some(mut watched) = self.runtime.hold() {
-            *watched = Some(runtime);
+            let before = watched.as_ref().map_or(0, |before| before.workers.len());
+            *watched = Some(Runtime { before, ..runtime });
         }
         true
     }
@@ -158,11 +163,17 @@ impl Gauges {
         #[cfg(tokio_unstable)]
         self.unstable.tell(metrics);
         if cfg!(target_has_atomic = "64") {
+            let of_worker = |worker: usize| {
+                let mut digits = itoa::Buffer::new();
+                let worker = [(TOKIO_WORKER, digits.format(worker))];
+                self.busy_ratio.kept(&worker)
+            };
+            for worker in 0..mem::take(&mut runtime.before) {
+                of_worker(worker).withhold();
+            }
             let ratios = runtime.busy(now).unwrap_or_default();
             for (ratio, worker) in ratios.into_iter().zip(0..) {
-                let mut digits = itoa::Buffer::new();
-                let worker = [(TOKIO_WORKER, digits.format::<usize>(worker))];
-                self.busy_ratio.kept(&worker).set(ratio);
+                of_worker(worker).set(ratio);
             }
         }
     }
@@ -279,6 +290,29 @@ mod tests {
         assert!(ratio().is_some());
         hands.advance(SHORTEST * 1_000);
         assert_eq!(ratio(), Some(0.0));
+    }
+
+    #[test]
+    fn of_a_runtime_that_another_takes_the_place_of_no_worker_is_told_any_more() {
+        let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH);
+        let pipeline = Pipeline::for_tests_by(hands.clock(), &[]);
+        let watched = Watched::new(pipeline);
+        let ratios = || {
+            let snapshot = Snapshot::of(&pipeline.registry);
+            snapshot.metric(RATIO).map_or(0, |ratio| {
+                let told = ratio.series().iter();
+                told.filter(|series| series.number().is_some()).count()
+            })
+        };
+        for workers in [3, 2] {
+            let runtime = Builder::new_multi_thread().worker_threads(workers).build();
+            let runtime = runtime.unwrap();
+            let _entered = runtime.enter();
+            assert!(watched.watch_current());
+            assert_eq!(ratios(), 0, "within the first second");
+            hands.advance(SHORTEST);
+            assert_eq!(ratios(), workers);
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What the process says of itself, against what the kernel says of it.
 
+use std::fs::File;
 use std::thread;
 use std::time::Duration;
+
+use crate::descriptors::{self, Descriptors};
 
 use orderscope::Telemetry;
 use procfs::process::Process;
@@ -63,4 +66,27 @@ fn a_look_at_the_process_takes_less_than_a_millisecond() {
     let median = looks[looks.len() / 2];
     println!("all instruments, the process's among them: {median:?}");
     assert!(median < A_LOOK, "{median:?}");
+}
+
+#[test]
+fn what_no_descriptor_is_left_to_read_is_absent_and_not_what_it_was() {
+    descriptors::with(Descriptors::Only(32), || {
+        let telemetry = Telemetry::builder("orders").build().unwrap();
+        let told = |name: &str| {
+            let snapshot = telemetry.snapshot();
+            let series = snapshot.metric(name).map(|metric| metric.series().len());
+            series.unwrap_or_default()
+        };
+        let read = ["process.memory.usage", "process.thread.count"];
+        let asked = ["process.cpu.time", "process.uptime"];
+        assert_eq!(read.map(told), [1, 1]);
+        assert_eq!(asked.map(told), [2, 1]);
+        let taken: Vec<_> = (0..32)
+            .map_while(|_| File::open("/dev/null").ok())
+            .collect();
+        assert_eq!(read.map(told), [0, 0]);
+        assert_eq!(asked.map(told), [2, 1]);
+        drop(taken);
+        assert_eq!(read.map(told), [1, 1]);
+    });
 }
