@@ -33,6 +33,9 @@ use tower_service::Service;
 /// duration. The inner service is called with the request as it is but for the two headers, which
 /// replace any that are there; it answers with its own response around a [`ClientBody`].
 ///
+/// The server is named by the request's URL, or by its `Host` where the URL is a path alone; `url.full` is
+/// the URL as it is.
+///
 /// # When a call ends
 ///
 /// | the call ends | `error.type` |

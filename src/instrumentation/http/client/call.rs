@@ -71,7 +71,7 @@ impl Call {
         let call = Self {
             client,
             types,
-            peer: client.peer(uri),
+            peer: client.peer(request),
             span,
             parent,
             started: pipeline.clock.now(),
@@ -132,7 +132,9 @@ impl Call {
             (_, Some(peer)) => alike.describe(&peer.address, peer.port, fields),
             (_, None) => {
                 let uri: Uri = url.parse().unwrap_or_default();
-                alike.describe(peers::address(&uri), peers::port(&uri), fields);
+                let (spelled, port) = (peers::server(&uri), peers::port_of_scheme(&uri));
+                let (address, port) = peers::address_and_port(spelled.unwrap_or_default(), port);
+                alike.describe(&address, port, fields);
             }
         }
         fields.word(semconv::URL_FULL, url);

@@ -7,7 +7,7 @@ use crate::{
     records::{Composed, Fields},
     semconv,
 };
-use ::http::{StatusCode, Uri};
+use ::http::{Request, StatusCode, Uri, header, uri::Authority};
 use rustc_hash::FxBuildHasher;
 use std::{
     hash::BuildHasher as _,
@@ -71,19 +71,17 @@ impl Client {
         }))
     }
 
-    /// `None`: there are too many.
+    /// Whom a request goes to, by its URL or its `Host`. `None`: there are too many.
     #[inline]
-    pub(super) fn peer(&self, uri: &Uri) -> Option<&Peer> {
-        let (spelled, port) = (server(uri), port_of_scheme(uri));
+    pub(super) fn peer<B>(&self, request: &Request<B>) -> Option<&Peer> {
+        let uri = request.uri();
+        let of_host = || request.headers().get(header::HOST)?.to_str().ok();
+        let spelled = server(uri).or_else(of_host).unwrap_or_default();
+        let port = port_of_scheme(uri);
         let hash = FxBuildHasher.hash_one((spelled, port));
         let is_it = |known: &(Box<str>, u16)| *known.0 == *spelled && known.1 == port;
         self.peers.get(hash, is_it).or_else(|| {
-            let make = || {
-                (
-                    (spelled.into(), port),
-                    Peer::new(address(uri), self::port(uri)),
-                )
-            };
+            let make = || ((spelled.into(), port), Peer::new(spelled, port));
             self.peers.insert(hash, is_it, make)
         })
     }
@@ -176,9 +174,10 @@ impl Alike {
 }
 
 impl Peer {
-    fn new(address: &str, port: u16) -> Self {
+    fn new(spelled: &str, port_of_scheme: u16) -> Self {
+        let (address, port) = address_and_port(spelled, port_of_scheme);
         Self {
-            address: address.into(),
+            address,
             port,
             series: InsertOnlyMap::new(8, COMBINATIONS),
         }
@@ -186,28 +185,28 @@ impl Peer {
 }
 
 /// Host and port as they stand in a URL, without its user.
-fn server(uri: &Uri) -> &str {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
+pub(super) fn server(uri: &Uri) -> Option<&str> {
+    let authority = uri.authority()?.as_str();
     match authority.bytes().rposition(|byte| byte == b'@') {
-        Some(at) => &authority[at + 1..],
-        None => authority,
+        Some(at) => authority.get(at + 1..),
+        None => Some(authority),
     }
 }
 
-/// Without the brackets of an IPv6 address.
-pub(super) fn address(uri: &Uri) -> &str {
-    let host = uri.host().unwrap_or_default();
+/// The address without the brackets of an IPv6 one; 0: no port is known.
+pub(super) fn address_and_port(spelled: &str, port_of_scheme: u16) -> (Box<str>, u16) {
+    let Ok(authority) = spelled.parse::<Authority>() else {
+        return ("".into(), port_of_scheme);
+    };
+    let host = authority.host();
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
-    bare.unwrap_or(host)
+    let port = authority.port_u16().unwrap_or(port_of_scheme);
+    (bare.unwrap_or(host).into(), port)
 }
 
-pub(super) fn port(uri: &Uri) -> u16 {
-    uri.port_u16().unwrap_or_else(|| port_of_scheme(uri))
-}
-
-fn port_of_scheme(uri: &Uri) -> u16 {
+pub(super) fn port_of_scheme(uri: &Uri) -> u16 {
     match uri.scheme_str() {
         Some("https") => 443,
         Some("http") => 80,

@@ -315,3 +315,23 @@ async fn an_ipv6_address_is_told_without_brackets() {
     let series = [("server.address", "2001:db8::7"), ("server.port", "443")];
     assert_eq!(numbers.histogram(DURATION, &series).count(), 1);
 }
+
+#[tokio::test]
+async fn a_call_by_a_path_alone_names_its_server_by_its_host() {
+    let scene = Scene::new();
+    let answer = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
+    let calls = scene.telemetry.client_layer().layer(service_fn(answer));
+    for host in ["couriers:3000", "couriers:3000", "no host at all"] {
+        let mut call = request("/nearest?to=here");
+        let headers = call.headers_mut();
+        headers.insert("host", host.parse().unwrap());
+        drop(calls.clone().oneshot(call).await.unwrap());
+    }
+    let spans = scene.spans().await;
+    assert_eq!(spans[0].says("server.address"), "couriers");
+    assert_eq!(spans[0].says("server.port"), "#3000");
+    assert_eq!(spans[0].says("url.full"), "/nearest?to=***");
+    let numbers = scene.telemetry.snapshot();
+    let of = |address| numbers.histogram(DURATION, &[("server.address", address)]);
+    assert_eq!([of("couriers").count(), of("").count()], [2, 1]);
+}
