@@ -77,6 +77,8 @@ impl<'a> Scan<'a> {
                 return;
             }
             match token.kind {
+                // Around the first of several queries.
+                Kind::Symbol("(") if self.groups.len() == 1 && !self.group().has_begun => {}
                 Kind::Symbol("(") if self.groups.len() < DEEPEST => {
                     self.groups.push(Group::default());
                 }
@@ -233,7 +235,11 @@ impl<'a> Scan<'a> {
         }
         let opens = |token: &Token<'_>| token.kind == Kind::Symbol("(");
         let is_function = may_be_function && self.tokens.peek().is_some_and(opens);
-        let is_of_with = parts == 1 && self.of_with.iter().any(|known| **known == *name);
+        let is_of_with = parts == 1
+            && self
+                .of_with
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(&name));
         let is_new = !name.is_empty() && !self.tables.contains(&name);
         if is_new && !is_function && !is_of_with && self.tables.len() < MOST_TABLES {
             self.say(&name);

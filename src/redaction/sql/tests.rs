@@ -159,6 +159,15 @@ fn a_summary_has_the_operation_and_two_tables() {
             "UPDATE ONLY \"orders\" SET a = 1 FROM carts",
             "UPDATE orders carts",
         ),
+        (
+            "(SELECT a FROM orders) UNION (SELECT a FROM archive)",
+            "SELECT orders archive",
+        ),
+        ("((SELECT a FROM orders) LIMIT 1)", "SELECT orders"),
+        (
+            "WITH Recent AS (SELECT * FROM orders) SELECT * FROM recent",
+            "SELECT orders",
+        ),
         ("DELETE FROM sessions", "DELETE sessions"),
         ("CALL settle(1)", "CALL settle"),
         (
