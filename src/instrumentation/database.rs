@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | an operation ends | [`operation.duration`], by system, summary, namespace and `error.type`; a span of kind CLIENT named by the summary, where its trace is recorded; its statement's row in [`Snapshot::statements`] |
 //! | it took more than 300 ms ([`slow_after`](Operation::slow_after)) | a log record `orderscope.db.slow_query` of severity WARN, with the statement |
-//! | one statement runs the tenth time within one request | a log record `orderscope.db.repeated_query` of severity WARN, once for each request and statement: a query in a loop, where one may do. An event stream is free to ask again and again |
+//! | one statement, of the first 32 that a request runs, runs the tenth time within it | a log record `orderscope.db.repeated_query` of severity WARN, once for each request and statement: a query in a loop, where one may do. An event stream is free to ask again and again |
 //! | a connection is had | [`wait_time`] |
 //! | it is given back | [`use_time`] |
 //! | nobody gave one in time | [`timeouts`] + 1 |
@@ -22,7 +22,8 @@
 //!
 //! An operation lasts from being handed to its connection until its result ends: a stream, until its
 //! last row was taken, so that whoever takes rows slowly is in it. The wait for a connection is not;
-//! an operation that gets none is counted all the same, as one of no time. `BEGIN`, `COMMIT` and
+//! an operation that gets none, since the pool refused it or it was given up, is counted all the same, as
+//! one of no time. `BEGIN`, `COMMIT` and
 //! `ROLLBACK` are operations; to prepare a statement is none, nor is a rollback by dropping. A script
 //! of several statements is one operation, named by its first.
 //!
@@ -61,7 +62,9 @@
 //! | bb8 0.9, `state()` | `connections - idle_connections`, `idle_connections` | no | `statistics.pending_gets()` | no | `statistics.get_timed_out` | no |
 //! | r2d2 0.8, `state()` | `connections - idle_connections`, `idle_connections` | `max_size()` | no | no | no | `min_idle()` |
 //!
-//! All but the first are shown by [`Telemetry::watch_pool`](crate::Telemetry::watch_pool):
+//! None of them tells how long a connection took to be made (`create_time`) or has an `idle.max`. A pool
+//! whose own words panic is asked no more. All but the first are shown by
+//! [`Telemetry::watch_pool`](crate::Telemetry::watch_pool):
 //!
 //! ```
 //! use orderscope::database::PoolStatus;
@@ -99,8 +102,9 @@
 //! [`Telemetry::bare_queries_layer`](crate::Telemetry::bare_queries_layer) in a subscriber of the
 //! application's, takes what sqlx itself says of queries through `tracing`, at the target `sqlx::query`:
 //! their duration, as sqlx has it, by summary, with the system `other_sql`. How they failed, whether they
-//! were given up, their spans and their pools are not known, nor whether they are slow. What runs through
-//! a handle is not counted twice.
+//! were given up, their spans and their pools are not known, nor whether they are slow, nor whose SQL it
+//! is: a name in double quotes may be a string, and is left out. What runs through a handle is not counted
+//! twice.
 //!
 //! [`operation.duration`]: crate::catalog::database::OPERATION_DURATION
 //! [`wait_time`]: crate::catalog::database::WAIT_TIME
@@ -130,6 +134,8 @@ mod marked;
 mod pool;
 #[cfg(feature = "sqlx")]
 mod run;
+#[cfg(feature = "sqlx")]
+mod target;
 #[cfg(feature = "sqlx")]
 mod transaction;
 

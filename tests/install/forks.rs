@@ -24,6 +24,7 @@ use hyper::body::Bytes;
 use metrics::{counter, describe_counter, gauge, histogram};
 use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry::{KeyValue, global};
+use orderscope::database;
 use orderscope::export::Reason;
 use orderscope::logs::LogFile;
 use orderscope::{Telemetry, capture_error, track_event};
@@ -272,6 +273,8 @@ fn use_all(telemetry: Telemetry, before: u64) {
         }
         assert_eq!(counted.len(), 4);
     }
+    let read = async { Ok::<_, ()>(()) };
+    assert_eq!(at_once(database::time("SELECT orders", read)), Ok(()));
     assert!(telemetry.snapshot().metrics().is_empty());
     let page: Router = Router::new().route("/metrics", telemetry.metrics_route());
     let asked = Request::get("/metrics").body(Body::empty()).unwrap();

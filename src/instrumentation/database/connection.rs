@@ -2,7 +2,7 @@
 
 use super::{pool::Used, run::Run, transaction::Transaction};
 use crate::pipeline::Source;
-use sqlx::pool::PoolConnection;
+use sqlx::{SqlSafeStr, pool::PoolConnection};
 use std::{fmt, time::Duration};
 
 /// A connection of a [`Database`](super::Database); it goes back to the pool when it is dropped.
@@ -48,7 +48,20 @@ impl<DB: sqlx::Database> Connection<DB> {
     /// As `sqlx::Connection::begin`.
     pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, sqlx::Error> {
         let (source, slow_after) = (self.source, self.slow_after);
-        Transaction::within(&mut *self.inner, source, slow_after, false).await
+        Transaction::within(&mut *self.inner, source, slow_after, None).await
+    }
+
+    /// As [`begin`](Self::begin), by a statement of the caller's, such as `BEGIN IMMEDIATE`.
+    ///
+    /// # Errors
+    /// As `sqlx::Connection::begin_with`.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'_, DB>, sqlx::Error> {
+        let (source, slow_after) = (self.source, self.slow_after);
+        let statement = Some(statement.into_sql_str());
+        Transaction::within(&mut *self.inner, source, slow_after, statement).await
     }
 
     pub(super) fn run(&mut self) -> Run<'_, DB> {

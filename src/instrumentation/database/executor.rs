@@ -27,7 +27,7 @@ where
     {
         let (database, query) = (self.clone(), Prepared::of(query));
         Box::pin(async move {
-            let mut connection = database.acquire_for(&query.sql).await?;
+            let mut connection = database.acquire_for(query.sql.as_str()).await?;
             connection.run().execute(query).await
         })
     }
@@ -39,7 +39,7 @@ where
     {
         let (database, query) = (self.clone(), Prepared::of(query));
         Box::pin(async move {
-            let mut connection = database.acquire_for(&query.sql).await?;
+            let mut connection = database.acquire_for(query.sql.as_str()).await?;
             connection.run().fetch_all(query).await
         })
     }
@@ -53,7 +53,7 @@ where
         let slot = Slot::default();
         let given = slot.clone();
         let inner = Box::pin(async move {
-            let mut connection = database.acquire_for(&query.sql).await?;
+            let mut connection = database.acquire_for(query.sql.as_str()).await?;
             let mut steps = connection.run().stream(query);
             while let Some(step) = poll_fn(|cx| Pin::new(&mut steps).poll_next(cx)).await {
                 given.give(step?).await;
@@ -76,7 +76,7 @@ where
     {
         let (database, query) = (self.clone(), Prepared::of(query));
         Box::pin(async move {
-            let mut connection = database.acquire_for(&query.sql).await?;
+            let mut connection = database.acquire_for(query.sql.as_str()).await?;
             connection.run().fetch_optional(query).await
         })
     }

@@ -4,22 +4,24 @@ use super::{
     connection::Connection,
     failure::error_type,
     query::{Query, SLOW_AFTER},
+    target::traits,
     transaction::Transaction,
 };
-use crate::{
-    pipeline::{Gauged, Pipeline, PoolSeries, Source, Traits},
-    redaction::sql::Dialect,
-};
+use crate::pipeline::{Gauged, Pipeline, PoolSeries, Source, Traits};
 use compact_str::CompactString;
-use sqlx::{ConnectOptions as _, SqlSafeStr, SqlStr};
+use sqlx::{SqlSafeStr, SqlStr};
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 /// A pool of sqlx whose queries are measured, made by
-/// [`Telemetry::database`](crate::Telemetry::database). Clones are handles to the same one.
+/// [`Telemetry::database`](crate::Telemetry::database). Clones are handles to the same one, whatever they
+/// say of it; two handles that are made of one pool by `Telemetry::database` count its connections twice.
 ///
 /// `&Database` is an executor as `&sqlx::Pool` is. sqlx's `Acquire` is not there for it: that can
 /// only hand out connections of sqlx's own, whose queries nobody would see. [`acquire`](Self::acquire)
@@ -29,20 +31,28 @@ pub struct Database<DB: sqlx::Database> {
 }
 
 struct Shared<DB: sqlx::Database> {
-    pool: sqlx::Pool<DB>,
+    watched: Arc<Watched<DB>>,
     source: &'static Source,
     slow_after: Duration,
+}
+
+/// A pool, and who waits for its connections, whichever handle they wait by.
+struct Watched<DB: sqlx::Database> {
+    pool: sqlx::Pool<DB>,
+    pending: AtomicU64,
 }
 
 impl<DB: sqlx::Database> Database<DB> {
     pub(crate) fn new(pipeline: &'static Pipeline, name: &str, pool: sqlx::Pool<DB>) -> Self {
         let source = pipeline.databases().source(&traits(name, &pool));
+        let pending = AtomicU64::new(0);
+        let watched = Arc::new(Watched { pool, pending });
+        watched.watch(source);
         let shared = Arc::new(Shared {
-            pool,
+            watched,
             source,
             slow_after: SLOW_AFTER,
         });
-        shared.watch();
         Self { shared }
     }
 
@@ -62,44 +72,42 @@ impl<DB: sqlx::Database> Database<DB> {
 
     fn changed(self, change: impl FnOnce(&mut Traits, &mut Duration)) -> Self {
         let Shared {
-            pool,
+            watched,
             source,
             slow_after,
         } = &*self.shared;
         let (mut traits, mut slow_after) = (source.traits.clone(), *slow_after);
         change(&mut traits, &mut slow_after);
         let shared = Arc::new(Shared {
-            pool: pool.clone(),
+            watched: Arc::clone(watched),
             source: source.databases.source(&traits),
             slow_after,
         });
-        // The one before goes, and is asked no more.
-        drop(self);
-        shared.watch();
         Self { shared }
     }
 
     /// The pool itself: what is done through it is not measured.
     pub fn bare(&self) -> &sqlx::Pool<DB> {
-        &self.shared.pool
+        &self.shared.watched.pool
     }
 
     /// Waits for a connection. Its queries are measured as those of the pool are; it goes back to the
-    /// pool when it is dropped.
+    /// pool when it is dropped. To wait is no operation: of one that is not had, the timeout alone is
+    /// counted.
     ///
     /// # Errors
     /// As `sqlx::Pool::acquire`.
     pub async fn acquire(&self) -> Result<Connection<DB>, sqlx::Error> {
         let Shared {
-            pool,
+            watched,
             source,
             slow_after,
         } = &*self.shared;
         let waiting = source
             .pool
             .as_ref()
-            .map(|pool| Waiting::begin(source, pool));
-        let acquired = pool.acquire().await;
+            .map(|series| Waiting::begin(source, series, &watched.pending));
+        let acquired = watched.pool.acquire().await;
         let used = waiting.and_then(|waiting| waiting.end(&acquired));
         acquired.map(|connection| Connection::new(connection, source, *slow_after, used))
     }
@@ -109,7 +117,7 @@ impl<DB: sqlx::Database> Database<DB> {
     /// # Errors
     /// As `sqlx::Pool::begin`.
     pub async fn begin(&self) -> Result<Transaction<'static, DB>, sqlx::Error> {
-        let connection = self.acquire().await?;
+        let connection = self.acquire_for("BEGIN").await?;
         Transaction::begin(connection, None).await
     }
 
@@ -122,29 +130,53 @@ impl<DB: sqlx::Database> Database<DB> {
         statement: impl SqlSafeStr,
     ) -> Result<Transaction<'static, DB>, sqlx::Error> {
         let statement: SqlStr = statement.into_sql_str();
-        let connection = self.acquire().await?;
+        let connection = self.acquire_for(statement.as_str()).await?;
         Transaction::begin(connection, Some(statement)).await
     }
 
-    /// A query that never had a connection has failed all the same.
-    pub(super) async fn acquire_for(&self, sql: &SqlStr) -> Result<Connection<DB>, sqlx::Error> {
+    /// A query that never had a connection has failed all the same, or was given up.
+    pub(super) async fn acquire_for(&self, sql: &str) -> Result<Connection<DB>, sqlx::Error> {
+        let mut unserved = Unserved {
+            shared: Some(&*self.shared),
+            sql,
+            error: None,
+        };
         let acquired = self.acquire().await;
-        if let Err(error) = &acquired {
-            let Shared {
-                source, slow_after, ..
-            } = &*self.shared;
-            let found = source.statement(sql.as_str());
-            Query::begin(source, found, *slow_after).failed(error_type(error));
+        match &acquired {
+            Ok(_) => unserved.shared = None,
+            Err(error) => unserved.error = Some(error_type(error)),
         }
         acquired
     }
 }
 
-impl<DB: sqlx::Database> Shared<DB> {
-    fn watch(self: &Arc<Self>) {
+/// A query that waits for a connection: dropped before there is one, it is told of.
+struct Unserved<'a, DB: sqlx::Database> {
+    /// `None`: it is served.
+    shared: Option<&'a Shared<DB>>,
+    sql: &'a str,
+    /// `None`: it was given up.
+    error: Option<CompactString>,
+}
+
+impl<DB: sqlx::Database> Drop for Unserved<'_, DB> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared {
+            let found = shared.source.statement(self.sql);
+            let mut query = Query::begin(shared.source, found, shared.slow_after);
+            if let Some(error) = self.error.take() {
+                query.failed(error);
+            }
+        }
+    }
+}
+
+impl<DB: sqlx::Database> Watched<DB> {
+    /// As long as anybody has a handle.
+    fn watch(self: &Arc<Self>, source: &Source) {
         let pool = Arc::downgrade(self);
-        let look = move || pool.upgrade().map(|shared| shared.gauged());
-        let (databases, name) = (self.source.databases, &self.source.traits.pool);
+        let look = move || pool.upgrade().map(|watched| watched.gauged());
+        let (databases, name) = (source.databases, &source.traits.pool);
         if !databases.pools.watch(name, Box::new(look)) {
             tracing::warn!(pool = %name, "the pool is not watched: there are too many");
         }
@@ -156,49 +188,27 @@ impl<DB: sqlx::Database> Shared<DB> {
             idle: Some(idle.min(open)),
             used: Some(open.saturating_sub(idle)),
             max: Some(self.pool.options().get_max_connections().into()),
-            pending: self.source.pool.as_ref().map(PoolSeries::pending),
+            pending: Some(self.pending.load(Ordering::Relaxed)),
             ..Gauged::default()
         }
     }
 }
 
-/// Where the pool leads.
-fn traits<DB: sqlx::Database>(name: &str, pool: &sqlx::Pool<DB>) -> Traits {
-    let (system, dialect) = match DB::NAME {
-        "PostgreSQL" => ("postgresql", Dialect::Postgres),
-        "MySQL" => ("mysql", Dialect::MySql),
-        "SQLite" => ("sqlite", Dialect::Sqlite),
-        _ => ("other_sql", Dialect::Unknown),
-    };
-    let mut traits = Traits {
-        pool: name.into(),
-        ..Traits::of_system(system, dialect)
-    };
-    // Options of other drivers need not have a URL, and panic where they have none.
-    if matches!(dialect, Dialect::Postgres | Dialect::MySql) {
-        let url = pool.connect_options().to_url_lossy();
-        let database = url.path().trim_start_matches('/');
-        let database = percent_encoding::percent_decode_str(database).decode_utf8_lossy();
-        traits.namespace = CompactString::from(database);
-        traits.address = url.host_str().unwrap_or_default().into();
-        traits.port = url.port().unwrap_or_default();
-    }
-    traits
-}
-
 /// Who waits for a connection; given up or not, it is over when this is dropped.
-struct Waiting {
+struct Waiting<'a> {
     source: &'static Source,
     series: &'static PoolSeries,
+    pending: &'a AtomicU64,
     since: Instant,
 }
 
-impl Waiting {
-    fn begin(source: &'static Source, series: &'static PoolSeries) -> Self {
-        series.pending.fetch_add(1, Ordering::Relaxed);
+impl<'a> Waiting<'a> {
+    fn begin(source: &'static Source, series: &'static PoolSeries, pending: &'a AtomicU64) -> Self {
+        pending.fetch_add(1, Ordering::Relaxed);
         Self {
             source,
             series,
+            pending,
             since: source.databases.pipeline.clock.now(),
         }
     }
@@ -225,9 +235,9 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.series.pending.fetch_sub(1, Ordering::Relaxed);
+        self.pending.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

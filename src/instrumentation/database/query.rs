@@ -84,19 +84,7 @@ impl Query {
     }
 
     fn describe(&self, fields: &mut Fields) {
-        let traits = &self.source.traits;
-        let summary = self.found.summary();
-        fields.word(semconv::DB_SYSTEM_NAME, &traits.system);
-        fields.word(semconv::DB_QUERY_SUMMARY, summary);
-        let (operation, collection) = parts(summary);
-        fields.word(semconv::DB_OPERATION_NAME, operation);
-        if let Some(collection) = collection {
-            fields.word(semconv::DB_COLLECTION_NAME, collection);
-        }
-        if self.found.text() != summary {
-            fields.word(semconv::DB_QUERY_TEXT, self.found.text());
-        }
-        describe_source(self.source, fields);
+        describe_statement(self.source, &self.found, fields);
         if self.returned > 0 {
             let rows = i64::try_from(self.returned).unwrap_or(i64::MAX);
             fields.number(semconv::DB_RESPONSE_RETURNED_ROWS, rows);
@@ -145,7 +133,11 @@ impl Query {
             fields.message_display(format_args!("slow query: {}", Said(self, duration)));
             self.describe(fields);
             fields.float(semconv::DB_DURATION, duration.as_secs_f64());
-            context::describe(fields);
+            // Whoever drops it may be another request, or none.
+            let traces = [self.parent, context::active()].map(|of| of.map(|span| span.trace_id));
+            if traces[0] == traces[1] {
+                context::describe(fields);
+            }
         });
     }
 }
@@ -207,17 +199,25 @@ fn tell_repeated(source: &'static Source, found: &Found) {
         fields.message_display(format_args!(
             "{summary} ran {REPEATED} times within one request: can one query do it?"
         ));
-        fields.word(semconv::DB_SYSTEM_NAME, &source.traits.system);
-        fields.word(semconv::DB_QUERY_SUMMARY, summary);
-        fields.word(semconv::DB_QUERY_TEXT, found.text());
+        describe_statement(source, found, fields);
         fields.number(semconv::DB_REPEATED, REPEATED.into());
-        describe_source(source, fields);
         context::describe(fields);
     });
 }
 
-fn describe_source(source: &Source, fields: &mut Fields) {
-    let traits = &source.traits;
+fn describe_statement(source: &Source, found: &Found, fields: &mut Fields) {
+    let (traits, summary) = (&source.traits, found.summary());
+    fields.word(semconv::DB_SYSTEM_NAME, &traits.system);
+    fields.word(semconv::DB_QUERY_SUMMARY, summary);
+    let (operation, collection) = parts(summary);
+    fields.word(semconv::DB_OPERATION_NAME, operation);
+    if let Some(collection) = collection {
+        fields.word(semconv::DB_COLLECTION_NAME, collection);
+    }
+    // What is only called by a summary has no text.
+    if found.text() != summary {
+        fields.word(semconv::DB_QUERY_TEXT, found.text());
+    }
     let known = [
         (semconv::DB_NAMESPACE, &traits.namespace),
         (semconv::DB_CLIENT_CONNECTION_POOL_NAME, &traits.pool),
@@ -235,11 +235,16 @@ fn describe_source(source: &Source, fields: &mut Fields) {
 
 /// The operation, and the table where there is one alone.
 fn parts(summary: &str) -> (&str, Option<&str>) {
-    match summary.split_once(' ') {
-        Some((operation, table)) if !table.contains(' ') => (operation, Some(table)),
-        Some((operation, _)) => (operation, None),
-        None => (summary, None),
-    }
+    let Some((operation, rest)) = summary.split_once(' ') else {
+        return (summary, None);
+    };
+    let table = match operation {
+        // What is called is none.
+        "CALL" | "EXEC" => None,
+        "CREATE" | "ALTER" | "DROP" => rest.strip_prefix("TABLE "),
+        _ => Some(rest),
+    };
+    (operation, table.filter(|table| !table.contains(' ')))
 }
 
 /// `SELECT orders 40001 12.3ms`
@@ -253,5 +258,25 @@ impl fmt::Display for Said<'_> {
             write!(f, " {}", query.error)?;
         }
         write!(f, " {}", Millis(*took))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn the_collection_is_a_table_that_stands_alone() {
+        for (summary, expected) in [
+            ("SELECT orders", ("SELECT", Some("orders"))),
+            ("SELECT orders customers", ("SELECT", None)),
+            ("CREATE TABLE orders", ("CREATE", Some("orders"))),
+            ("CREATE INDEX by_dish", ("CREATE", None)),
+            ("CREATE USER", ("CREATE", None)),
+            ("CALL refund", ("CALL", None)),
+            ("COMMIT", ("COMMIT", None)),
+        ] {
+            assert_eq!(parts(summary), expected);
+        }
     }
 }

@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+const OTHER: &str = "_OTHER";
+
 /// What is done to which database: `SELECT orders`, say, or `GET session`. Words from the program's
 /// source, never data: each is a label.
 #[derive(Clone, Debug)]
@@ -80,7 +82,7 @@ where
 {
     Timed {
         inner: future,
-        error_type: |_| "_OTHER".to_owned(),
+        error_type: |_| OTHER.to_owned(),
         operation: Some(operation.into()),
         query: None,
     }
@@ -100,7 +102,8 @@ pin_project! {
 }
 
 impl<F, N> Timed<F, N> {
-    /// What `error.type` says of an error, in place of `_OTHER`: one of few words, such as a code.
+    /// What `error.type` says of an error, in place of `_OTHER`: one of few words, such as a code. Empty:
+    /// `_OTHER`.
     pub fn error_type<T, E, M>(self, name: M) -> Timed<F, M>
     where
         F: Future<Output = Result<T, E>>,
@@ -125,16 +128,26 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
         let this = self.project();
         if let Some(operation) = this.operation.take() {
-            *this.query = context::pipeline().map(|pipeline| begin(pipeline, &operation));
+            // A forked child records nothing, and would make a room for it each time.
+            let pipeline = context::pipeline().filter(|to| !to.handoff.is_forked());
+            *this.query = pipeline.map(|pipeline| begin(pipeline, &operation));
         }
         let result = ready!(this.inner.poll(cx));
         if let Some(mut query) = this.query.take() {
             match &result {
                 Ok(_) => query.succeeded(),
-                Err(error) => query.failed((this.error_type)(error).into()),
+                Err(error) => query.failed(named((this.error_type)(error))),
             }
         }
         Poll::Ready(result)
+    }
+}
+
+/// An error without a name is one all the same.
+fn named(error_type: String) -> CompactString {
+    match error_type.as_str() {
+        "" => CompactString::const_new(OTHER),
+        _ => error_type.into(),
     }
 }
 

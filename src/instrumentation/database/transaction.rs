@@ -52,16 +52,21 @@ impl<'c, DB: sqlx::Database> Transaction<'c, DB> {
         connection: &'c mut DB::Connection,
         source: &'static Source,
         slow_after: Duration,
-        is_nested: bool,
+        statement: Option<SqlStr>,
     ) -> Result<Self, sqlx::Error> {
-        let text = if is_nested { "SAVEPOINT" } else { "BEGIN" };
+        let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
         let query = Query::begin(source, source.statement(text), slow_after);
-        let inner = measured(query, sqlx::Connection::begin(connection)).await?;
+        let inner = match statement {
+            Some(statement) => {
+                measured(query, sqlx::Connection::begin_with(connection, statement)).await
+            }
+            None => measured(query, sqlx::Connection::begin(connection)).await,
+        };
         Ok(Self {
-            inner,
+            inner: inner?,
             source,
             slow_after,
-            is_nested,
+            is_nested: false,
             _used: None,
         })
     }
@@ -71,7 +76,16 @@ impl<'c, DB: sqlx::Database> Transaction<'c, DB> {
     /// # Errors
     /// As `sqlx::Connection::begin`.
     pub async fn begin_nested(&mut self) -> Result<Transaction<'_, DB>, sqlx::Error> {
-        Transaction::within(&mut *self.inner, self.source, self.slow_after, true).await
+        let (source, slow_after) = (self.source, self.slow_after);
+        let query = Query::begin(source, source.statement("SAVEPOINT"), slow_after);
+        let inner = measured(query, sqlx::Connection::begin(&mut *self.inner)).await?;
+        Ok(Transaction {
+            inner,
+            source,
+            slow_after,
+            is_nested: true,
+            _used: None,
+        })
     }
 
     /// Makes what was done in it last.

@@ -14,12 +14,16 @@ use crate::{
     catalog::database::{USE_TIME, WAIT_TIME},
     metrics::Histogram,
 };
-#[cfg(feature = "sqlx")]
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
-use std::{collections::BTreeMap, fmt};
 
 /// Pools that are watched at a time.
 const MOST: usize = 256;
@@ -33,7 +37,7 @@ pub(crate) struct Gauged {
     pub(crate) idle_max: Option<u64>,
     pub(crate) idle_min: Option<u64>,
     pub(crate) pending: Option<u64>,
-    /// Since it was made.
+    /// Since it was made; of all of one name since they were asked last.
     pub(crate) timeouts: Option<u64>,
 }
 
@@ -60,6 +64,26 @@ type Look = Box<dyn Fn() -> Option<Gauged> + Send + Sync>;
 struct Watched {
     name: String,
     look: Look,
+    /// Timeouts that it told of.
+    timeouts: AtomicU64,
+}
+
+impl Watched {
+    /// `None`: the pool is gone, or panics and is not to be asked again.
+    fn look(&self) -> Option<Gauged> {
+        // It may be the application's own.
+        let looked = catch_unwind(AssertUnwindSafe(&self.look));
+        if looked.is_err() {
+            tracing::warn!(pool = %self.name, "asking the pool panicked; it is asked no more");
+        }
+        let mut now = looked.ok().flatten()?;
+        now.timeouts = now.timeouts.map(|all| {
+            let before = self.timeouts.swap(all, Ordering::Relaxed);
+            // One that was made anew begins anew.
+            all.checked_sub(before).unwrap_or(all)
+        });
+        Some(now)
+    }
 }
 
 /// The instruments, and who is asked.
@@ -70,7 +94,14 @@ pub(crate) struct Pools {
     waits: Family<Histogram>,
     #[cfg(feature = "sqlx")]
     uses: Family<Histogram>,
-    watched: Lock<Vec<Watched>>,
+    watched: Lock<Vec<Arc<Watched>>>,
+    /// Held while they are asked: the timeouts of each are taken once.
+    asking: Lock<()>,
+}
+
+thread_local! {
+    /// Whether this thread asks: what a pool is asked may lead here.
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Of one pool whose connections are handed out by us.
@@ -80,14 +111,6 @@ pub(crate) struct PoolSeries {
     pub(crate) waits: Arc<Histogram>,
     pub(crate) uses: Arc<Histogram>,
     pub(crate) timeouts: Arc<Counter>,
-    pub(crate) pending: AtomicI64,
-}
-
-#[cfg(feature = "sqlx")]
-impl PoolSeries {
-    pub(crate) fn pending(&self) -> u64 {
-        u64::try_from(self.pending.load(Ordering::Relaxed)).unwrap_or_default()
-    }
 }
 
 const USED: &str = "used";
@@ -111,6 +134,7 @@ impl Pools {
             #[cfg(feature = "sqlx")]
             uses: registry.histogram(&USE_TIME),
             watched: Lock::default(),
+            asking: Lock::default(),
         }
     }
 
@@ -121,39 +145,59 @@ impl Pools {
             waits: self.waits.with(&pool),
             uses: self.uses.with(&pool),
             timeouts: self.timeouts.with(&pool),
-            pending: AtomicI64::new(0),
         }
     }
 
     /// Asks `look` at each collection, until it says that the pool is gone. Pools of one name are
     /// shown as one. Whether there was room.
     pub(crate) fn watch(&self, name: &str, look: Look) -> bool {
+        let is_full = |all: &Vec<_>| all.len() >= MOST;
+        if self.watched.hold().is_some_and(|all| is_full(&all)) {
+            // Some may be gone.
+            self.look();
+        }
         let Some(mut watched) = self.watched.hold() else {
             return false;
         };
-        watched.retain(|pool| (pool.look)().is_some());
-        let has_room = watched.len() < MOST;
+        let has_room = !is_full(&watched);
         if has_room {
-            let name = name.to_owned();
-            watched.push(Watched { name, look });
+            watched.push(Arc::new(Watched {
+                name: name.to_owned(),
+                look,
+                timeouts: AtomicU64::new(0),
+            }));
         }
         has_room
     }
 
     pub(super) fn look(&self) {
-        let mut pools: BTreeMap<String, Gauged> = BTreeMap::new();
-        if let Some(mut watched) = self.watched.hold() {
-            watched.retain(|pool| {
-                let all = pools.entry(pool.name.clone()).or_default();
-                let now = (pool.look)();
-                if let Some(now) = now {
-                    all.add(now);
-                }
-                now.is_some()
-            });
+        if IS_ASKING.replace(true) {
+            return;
+        }
+        self.look_once();
+        IS_ASKING.set(false);
+    }
+
+    fn look_once(&self) {
+        let Some(_asking) = self.asking.hold() else {
+            return;
+        };
+        // Copied out: who is asked may watch another one.
+        let watched = self.watched.hold().map(|watched| watched.clone());
+        let mut pools: BTreeMap<&str, Gauged> = BTreeMap::new();
+        let (watched, mut gone) = (watched.unwrap_or_default(), Vec::new());
+        for pool in &watched {
+            let all = pools.entry(&pool.name).or_default();
+            match pool.look() {
+                Some(now) => all.add(now),
+                None => gone.push(pool),
+            }
         }
         for (name, now) in pools {
-            self.show(&name, now);
+            self.show(name, now);
+        }
+        if let Some(mut all) = self.watched.hold().filter(|_| !gone.is_empty()) {
+            all.retain(|pool| !gone.iter().any(|gone| Arc::ptr_eq(gone, pool)));
         }
     }
 
@@ -168,7 +212,7 @@ impl Pools {
         show(idle_min, &[pool], now.idle_min);
         show(pending, &[pool], now.pending);
         if let Some(timeouts) = now.timeouts {
-            self.timeouts.with(&[pool]).absolute(timeouts);
+            self.timeouts.with(&[pool]).add(timeouts);
         }
     }
 }

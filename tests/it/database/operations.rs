@@ -204,6 +204,43 @@ async fn what_is_given_up_is_cancelled() {
 }
 
 #[tokio::test]
+async fn what_never_had_a_connection_is_an_operation_all_the_same() {
+    let (telemetry, _, database) = orders().await;
+    let held = database.acquire().await.unwrap();
+    let at_once = Duration::from_millis(5);
+    for _ in 0..3 {
+        let waits = sqlx::query("SELECT id FROM orders").execute(&database);
+        timeout(at_once, waits).await.unwrap_err();
+        timeout(at_once, database.begin()).await.unwrap_err();
+    }
+    timeout(at_once, database.acquire()).await.unwrap_err();
+    assert_eq!(count(&telemetry, "SELECT orders", "cancelled"), 3);
+    assert_eq!(count(&telemetry, "BEGIN", "cancelled"), 3);
+    drop(held);
+    database.bare().close().await;
+    let failed = database.begin_with("BEGIN IMMEDIATE").await;
+    assert!(matches!(failed, Err(sqlx::Error::PoolClosed)), "{failed:?}");
+    assert!(database.begin().await.is_err());
+    assert_eq!(count(&telemetry, "BEGIN", "pool_closed"), 2);
+    assert_eq!(all(&telemetry), 8);
+}
+
+#[tokio::test]
+async fn a_connection_begins_by_a_statement_of_the_caller_s() {
+    let (telemetry, _, database) = orders().await;
+    let mut connection = database.acquire().await.unwrap();
+    let mut immediate = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let gone = sqlx::query("DELETE FROM orders");
+    gone.execute(&mut immediate).await.unwrap();
+    let nested = immediate.begin_nested().await.unwrap();
+    nested.commit().await.unwrap();
+    immediate.rollback().await.unwrap();
+    for summary in ["BEGIN", "DELETE orders", "SAVEPOINT", "RELEASE", "ROLLBACK"] {
+        assert_eq!(count(&telemetry, summary, ""), 1, "{summary}");
+    }
+}
+
+#[tokio::test]
 async fn code_that_is_generic_in_the_database_runs_as_with_a_pool() {
     async fn first<DB>(database: &Database<DB>, sql: &'static str) -> DB::Row
     where

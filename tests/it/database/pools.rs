@@ -83,3 +83,80 @@ async fn of_others_is_shown_what_they_tell() {
     used.store(0, Ordering::Relaxed);
     assert_eq!(pool().used, None);
 }
+
+#[tokio::test]
+async fn handles_that_say_something_else_of_one_pool_count_its_connections_once() {
+    let (telemetry, _, database) = orders().await;
+    let patient = database.clone().slow_after(Duration::from_secs(2));
+    let named = patient.clone().namespace("archive");
+    let held = named.acquire().await.unwrap();
+    let waiting = tokio::spawn(async move { patient.acquire().await.map(drop) });
+    sleep(Duration::from_millis(50)).await;
+    let now = telemetry.snapshot().pools().remove(0);
+    assert_eq!(
+        (now.used, now.idle, now.max, now.pending),
+        (Some(1), Some(0), Some(1), Some(1))
+    );
+    drop((held, database));
+    waiting.await.unwrap().unwrap();
+    assert_eq!(telemetry.snapshot().pools()[0].max, Some(1));
+    drop(named);
+    assert_eq!(telemetry.snapshot().pools()[0].max, None);
+}
+
+#[tokio::test]
+async fn timeouts_of_a_pool_that_is_made_anew_count_on() {
+    struct Others(Arc<AtomicU64>);
+    impl PoolStatus for Others {
+        fn timeouts(&self) -> Option<u64> {
+            Some(self.0.load(Ordering::Relaxed))
+        }
+    }
+    let (telemetry, _, _) = orders().await;
+    let told = [7, 5].map(|told| Arc::new(AtomicU64::new(told)));
+    for told in &told {
+        telemetry.watch_pool("cache", Others(Arc::clone(told)));
+    }
+    let timeouts = || {
+        let pools = telemetry.snapshot().pools();
+        let cache = pools.into_iter().find(|pool| pool.name == "cache");
+        cache.map(|pool| pool.timeouts)
+    };
+    assert_eq!(timeouts(), Some(12));
+    assert_eq!(timeouts(), Some(12));
+    // One begins anew, the other goes on.
+    told[0].store(2, Ordering::Relaxed);
+    told[1].store(6, Ordering::Relaxed);
+    assert_eq!(timeouts(), Some(15));
+}
+
+#[tokio::test]
+async fn a_pool_that_panics_or_asks_back_holds_up_nobody() {
+    struct Panics;
+    impl PoolStatus for Panics {
+        fn used(&self) -> Option<u64> {
+            panic!("no pool any more")
+        }
+    }
+    struct AsksBack(orderscope::Telemetry);
+    impl PoolStatus for AsksBack {
+        fn used(&self) -> Option<u64> {
+            let pools = self.0.snapshot().pools().len() as u64;
+            self.0.watch_pool("another", Panics);
+            Some(pools)
+        }
+        fn is_closed(&self) -> bool {
+            self.0.snapshot().pools().is_empty()
+        }
+    }
+    let (telemetry, _, database) = orders().await;
+    telemetry.watch_pool("broken", Panics);
+    telemetry.watch_pool("asks back", AsksBack(telemetry.clone()));
+    for _ in 0..3 {
+        let pools = telemetry.snapshot().pools();
+        let of = |name| pools.iter().find(|pool| pool.name == name);
+        assert_eq!(of("orders-db").and_then(|pool| pool.max), Some(1));
+        assert_eq!(of("broken").and_then(|pool| pool.used), None);
+    }
+    drop(database);
+}

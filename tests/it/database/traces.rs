@@ -83,6 +83,9 @@ async fn other_clients_are_timed_in_whatever_way_they_end() {
         let named = database::time(get, async { Err::<(), _>(404) });
         let named = named.error_type(|code| code.to_string());
         assert_eq!(named.await, Err(404));
+        let nameless = database::time("SELECT dishes", async { Err::<(), _>(404) });
+        let nameless = nameless.error_type(|_| String::new());
+        assert_eq!(nameless.await, Err(404));
         let hangs = async {
             sleep(Duration::from_secs(60)).await;
             Ok::<_, ()>(())
@@ -102,6 +105,7 @@ async fn other_clients_are_timed_in_whatever_way_they_end() {
         assert_eq!(count(&telemetry, "SELECT menus", error), 1, "{error}");
     }
     assert_eq!(count(&telemetry, "GET session", "404"), 1);
+    assert_eq!(count(&telemetry, "SELECT dishes", "_OTHER"), 1);
     flush(&telemetry).await;
     let spans = memory.spans();
     let get = spans
