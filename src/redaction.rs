@@ -73,6 +73,14 @@ mod tests {
             ("https://h/p?flag&b=", "https://h/p?flag&b="),
             ("https://h/p?q=a?b=c&n=2", "https://h/p?q=***?b=***&n=***"),
             ("https://h/p?", "https://h/p?"),
+            (
+                "https://h/p?a&dG9rZW4gaGVyZSwgbG9uZyBlbm91Z2g4YWJj==",
+                "https://h/p?a&***",
+            ),
+            (
+                "https://h/p?dG9rZW4gaGVyZSwgbG9uZyBlbm91Z2g4YWJjZGU=&b=2",
+                "https://h/p?***&b=***",
+            ),
             ("https://h", "https://h/"),
             ("https://orders:pw@h:8443/p", "https://***@h:8443/p"),
             ("https://orders@h/", "https://***@h/"),

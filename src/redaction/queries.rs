@@ -25,7 +25,8 @@ pub(super) fn values_of(
         let end = match bytes.get(key_end) {
             Some(b'=') => {
                 let end = values::of_parameter(bytes, key_end + 1);
-                mask(key_end + 1, end);
+                let is_token = is_padded(&bytes[at..key_end], &bytes[key_end + 1..end]);
+                mask(if is_token { at } else { key_end + 1 }, end);
                 end
             }
             _ => {
@@ -43,7 +44,12 @@ pub(super) fn values_of(
     }
 }
 
-/// Everything from `?` or `#` to the end, whatever it consists of.
+/// What only looks like a key without a value: a token in base64, which ends in `=`.
+fn is_padded(key: &[u8], value: &[u8]) -> bool {
+    key.len() > LONGEST_KEY && value.iter().all(|byte| *byte == b'=')
+}
+
+/// A query that is known to be one, to its end, whatever it consists of.
 pub(super) fn parameters(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     for part in text.split_inclusive(['?', '#', '&']) {
@@ -52,6 +58,9 @@ pub(super) fn parameters(text: &str) -> Cow<'_, str> {
             _ => (part, ""),
         };
         match body.split_once('=') {
+            Some((key, value)) if is_padded(key.as_bytes(), value.as_bytes()) => {
+                out.extend([MASK, delimiter]);
+            }
             Some((key, value)) if !value.is_empty() => out.extend([key, "=", MASK, delimiter]),
             None if body.len() > LONGEST_KEY => out.extend([MASK, delimiter]),
             _ => out.push_str(part),

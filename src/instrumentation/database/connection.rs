@@ -1,8 +1,12 @@
 //! Connections whose queries are measured.
 
-use super::{pool::Used, run::Run, transaction::Transaction};
+use super::{
+    pool::Used,
+    run::Run,
+    transaction::{Beginning, Transaction},
+};
 use crate::pipeline::Source;
-use sqlx::{SqlSafeStr, pool::PoolConnection};
+use sqlx::{SqlSafeStr, SqlStr, pool::PoolConnection};
 use std::{fmt, time::Duration};
 
 /// A connection of a [`Database`](super::Database); it goes back to the pool when it is dropped.
@@ -32,8 +36,24 @@ impl<DB: sqlx::Database> Connection<DB> {
         }
     }
 
-    pub(super) fn into_parts(self) -> (PoolConnection<DB>, Option<Used>) {
-        (self.inner, self.used)
+    /// A transaction that has the connection for itself.
+    pub(super) async fn into_transaction(
+        self,
+        statement: Option<SqlStr>,
+    ) -> Result<Transaction<'static, DB>, sqlx::Error> {
+        let beginning = self.beginning(statement);
+        let Self { inner, used, .. } = self;
+        Transaction::begin(inner, Beginning { used, ..beginning }).await
+    }
+
+    fn beginning(&self, statement: Option<SqlStr>) -> Beginning {
+        Beginning {
+            source: self.source,
+            slow_after: self.slow_after,
+            statement,
+            is_nested: false,
+            used: None,
+        }
     }
 
     /// The connection itself, for what sqlx offers of it beside queries, such as `COPY` and
@@ -47,8 +67,8 @@ impl<DB: sqlx::Database> Connection<DB> {
     /// # Errors
     /// As `sqlx::Connection::begin`.
     pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, sqlx::Error> {
-        let (source, slow_after) = (self.source, self.slow_after);
-        Transaction::within(&mut *self.inner, source, slow_after, None).await
+        let beginning = self.beginning(None);
+        Transaction::begin(&mut *self.inner, beginning).await
     }
 
     /// As [`begin`](Self::begin), by a statement of the caller's, such as `BEGIN IMMEDIATE`.
@@ -59,9 +79,8 @@ impl<DB: sqlx::Database> Connection<DB> {
         &mut self,
         statement: impl SqlSafeStr,
     ) -> Result<Transaction<'_, DB>, sqlx::Error> {
-        let (source, slow_after) = (self.source, self.slow_after);
-        let statement = Some(statement.into_sql_str());
-        Transaction::within(&mut *self.inner, source, slow_after, statement).await
+        let beginning = self.beginning(Some(statement.into_sql_str()));
+        Transaction::begin(&mut *self.inner, beginning).await
     }
 
     pub(super) fn run(&mut self) -> Run<'_, DB> {

@@ -7,7 +7,11 @@ use super::{
     target::traits,
     transaction::Transaction,
 };
-use crate::pipeline::{Gauged, Pipeline, PoolSeries, Source, Traits};
+use crate::{
+    context,
+    ids::SpanContext,
+    pipeline::{Gauged, Pipeline, PoolSeries, Source, Traits},
+};
 use compact_str::CompactString;
 use sqlx::{SqlSafeStr, SqlStr};
 use std::{
@@ -103,12 +107,9 @@ impl<DB: sqlx::Database> Database<DB> {
             source,
             slow_after,
         } = &*self.shared;
-        let waiting = source
-            .pool
-            .as_ref()
-            .map(|series| Waiting::begin(source, series, &watched.pending));
+        let waiting = Waiting::begin(source, &watched.pending);
         let acquired = watched.pool.acquire().await;
-        let used = waiting.and_then(|waiting| waiting.end(&acquired));
+        let used = waiting.end(&acquired);
         acquired.map(|connection| Connection::new(connection, source, *slow_after, used))
     }
 
@@ -118,7 +119,7 @@ impl<DB: sqlx::Database> Database<DB> {
     /// As `sqlx::Pool::begin`.
     pub async fn begin(&self) -> Result<Transaction<'static, DB>, sqlx::Error> {
         let connection = self.acquire_for("BEGIN").await?;
-        Transaction::begin(connection, None).await
+        connection.into_transaction(None).await
     }
 
     /// As [`begin`](Self::begin), by a statement of the caller's, such as `BEGIN IMMEDIATE`.
@@ -131,7 +132,7 @@ impl<DB: sqlx::Database> Database<DB> {
     ) -> Result<Transaction<'static, DB>, sqlx::Error> {
         let statement: SqlStr = statement.into_sql_str();
         let connection = self.acquire_for(statement.as_str()).await?;
-        Transaction::begin(connection, Some(statement)).await
+        connection.into_transaction(Some(statement)).await
     }
 
     /// A query that never had a connection has failed all the same, or was given up.
@@ -139,6 +140,7 @@ impl<DB: sqlx::Database> Database<DB> {
         let mut unserved = Unserved {
             shared: Some(&*self.shared),
             sql,
+            within: context::active(),
             error: None,
         };
         let acquired = self.acquire().await;
@@ -155,6 +157,8 @@ struct Unserved<'a, DB: sqlx::Database> {
     /// `None`: it is served.
     shared: Option<&'a Shared<DB>>,
     sql: &'a str,
+    /// Whoever drops it may be within another request, or none.
+    within: Option<SpanContext>,
     /// `None`: it was given up.
     error: Option<CompactString>,
 }
@@ -163,7 +167,7 @@ impl<DB: sqlx::Database> Drop for Unserved<'_, DB> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared {
             let found = shared.source.statement(self.sql);
-            let mut query = Query::begin(shared.source, found, shared.slow_after);
+            let mut query = Query::of(shared.source, found, shared.slow_after, self.within);
             if let Some(error) = self.error.take() {
                 query.failed(error);
             }
@@ -197,37 +201,36 @@ impl<DB: sqlx::Database> Watched<DB> {
 /// Who waits for a connection; given up or not, it is over when this is dropped.
 struct Waiting<'a> {
     source: &'static Source,
-    series: &'static PoolSeries,
     pending: &'a AtomicU64,
     since: Instant,
 }
 
 impl<'a> Waiting<'a> {
-    fn begin(source: &'static Source, series: &'static PoolSeries, pending: &'a AtomicU64) -> Self {
+    fn begin(source: &'static Source, pending: &'a AtomicU64) -> Self {
         pending.fetch_add(1, Ordering::Relaxed);
         Self {
             source,
-            series,
             pending,
             since: source.databases.pipeline.clock.now(),
         }
     }
 
     fn end<T>(self, acquired: &Result<T, sqlx::Error>) -> Option<Used> {
+        let series = self.source.pool.as_ref()?;
         match acquired {
             Ok(_) => {
                 let now = self.source.databases.pipeline.clock.now();
                 let waited = now.saturating_duration_since(self.since);
-                self.series.waits.record_duration(waited, None);
+                series.waits.record_duration(waited, None);
                 Some(Used {
                     source: self.source,
-                    series: self.series,
+                    series,
                     since: now,
                 })
             }
             Err(error) => {
                 if matches!(error, sqlx::Error::PoolTimedOut) {
-                    self.series.timeouts.add(1);
+                    series.timeouts.add(1);
                 }
                 None
             }

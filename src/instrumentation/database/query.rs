@@ -40,16 +40,26 @@ pub(super) struct Query {
 impl Query {
     #[inline]
     pub(super) fn begin(source: &'static Source, found: Found, slow_after: Duration) -> Self {
-        let pipeline = source.databases.pipeline;
         // Of all that found no room, nobody knows which came again.
         if found.beyond.is_none() && context::repeated(found.statement.digest) == REPEATED {
             tell_repeated(source, &found);
         }
+        Self::of(source, found, slow_after, context::active())
+    }
+
+    /// One within `parent`, which may have come again and again.
+    #[inline]
+    pub(super) fn of(
+        source: &'static Source,
+        found: Found,
+        slow_after: Duration,
+        parent: Option<SpanContext>,
+    ) -> Self {
         Self {
             source,
             found,
-            parent: context::active(),
-            started: pipeline.clock.now(),
+            parent,
+            started: source.databases.pipeline.clock.now(),
             slow_after,
             returned: 0,
             affected: 0,

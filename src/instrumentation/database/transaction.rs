@@ -6,9 +6,9 @@
     feature = "sqlx-sqlite"
 ))]
 use super::run::Run;
-use super::{Connection, failure::error_type, marked::Marked, pool::Used, query::Query};
+use super::{failure::error_type, marked::Marked, pool::Used, query::Query};
 use crate::pipeline::Source;
-use sqlx::SqlStr;
+use sqlx::{SqlStr, pool::MaybePoolConnection};
 use std::{fmt, future::Future, time::Duration};
 
 /// A transaction of a [`Database`](super::Database), rolled back when it is dropped before it is
@@ -27,47 +27,42 @@ pub struct Transaction<'c, DB: sqlx::Database> {
     _used: Option<Used>,
 }
 
-impl<DB: sqlx::Database> Transaction<'static, DB> {
-    pub(super) async fn begin(
-        connection: Connection<DB>,
-        statement: Option<SqlStr>,
-    ) -> Result<Self, sqlx::Error> {
-        let (source, slow_after) = (connection.source, connection.slow_after);
-        let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
-        let query = Query::begin(source, source.statement(text), slow_after);
-        let (inner, used) = connection.into_parts();
-        let inner = measured(query, sqlx::Transaction::begin(inner, statement)).await?;
-        Ok(Self {
-            inner,
-            source,
-            slow_after,
-            is_nested: false,
-            _used: used,
-        })
-    }
+/// How a transaction begins.
+pub(super) struct Beginning {
+    pub(super) source: &'static Source,
+    pub(super) slow_after: Duration,
+    /// In place of `BEGIN`.
+    pub(super) statement: Option<SqlStr>,
+    pub(super) is_nested: bool,
+    /// Of a connection that is the transaction's own.
+    pub(super) used: Option<Used>,
 }
 
 impl<'c, DB: sqlx::Database> Transaction<'c, DB> {
-    pub(super) async fn within(
-        connection: &'c mut DB::Connection,
-        source: &'static Source,
-        slow_after: Duration,
-        statement: Option<SqlStr>,
+    pub(super) async fn begin(
+        connection: impl Into<MaybePoolConnection<'c, DB>>,
+        beginning: Beginning,
     ) -> Result<Self, sqlx::Error> {
-        let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
-        let query = Query::begin(source, source.statement(text), slow_after);
-        let inner = match statement {
-            Some(statement) => {
-                measured(query, sqlx::Connection::begin_with(connection, statement)).await
-            }
-            None => measured(query, sqlx::Connection::begin(connection)).await,
-        };
-        Ok(Self {
-            inner: inner?,
+        let Beginning {
             source,
             slow_after,
-            is_nested: false,
-            _used: None,
+            statement,
+            is_nested,
+            used,
+        } = beginning;
+        let found = source.statement(match &statement {
+            Some(statement) => statement.as_str(),
+            None if is_nested => "SAVEPOINT",
+            None => "BEGIN",
+        });
+        let query = Query::begin(source, found, slow_after);
+        let inner = sqlx::Transaction::begin(connection, statement);
+        Ok(Self {
+            inner: measured(query, inner).await?,
+            source,
+            slow_after,
+            is_nested,
+            _used: used,
         })
     }
 
@@ -76,16 +71,14 @@ impl<'c, DB: sqlx::Database> Transaction<'c, DB> {
     /// # Errors
     /// As `sqlx::Connection::begin`.
     pub async fn begin_nested(&mut self) -> Result<Transaction<'_, DB>, sqlx::Error> {
-        let (source, slow_after) = (self.source, self.slow_after);
-        let query = Query::begin(source, source.statement("SAVEPOINT"), slow_after);
-        let inner = measured(query, sqlx::Connection::begin(&mut *self.inner)).await?;
-        Ok(Transaction {
-            inner,
-            source,
-            slow_after,
+        let beginning = Beginning {
+            source: self.source,
+            slow_after: self.slow_after,
+            statement: None,
             is_nested: true,
-            _used: None,
-        })
+            used: None,
+        };
+        Transaction::begin(&mut *self.inner, beginning).await
     }
 
     /// Makes what was done in it last.

@@ -33,8 +33,9 @@ use tower_service::Service;
 /// duration. The inner service is called with the request as it is but for the two headers, which
 /// replace any that are there; it answers with its own response around a [`ClientBody`].
 ///
-/// The server is named by the request's URL, or by its `Host` where the URL is a path alone; `url.full` is
-/// the URL as it is.
+/// The server is named by the request's URL, or by its `Host` where the URL is a path alone, up to 100
+/// of those: a service that passes on what it was asked passes on what its clients choose. `url.full` is the
+/// URL, masked; no host is added to it.
 ///
 /// # When a call ends
 ///

@@ -79,7 +79,9 @@ impl Watched {
             before: 0,
         };
         if let Some(mut watched) = self.runtime.hold() {
-            let before = watched.as_ref().map_or(0, |before| before.workers.len());
+            // Those of the one before that, if nobody asked meanwhile.
+            let before = watched.as_ref();
+            let before = before.map_or(0, |before| before.before.max(before.workers.len()));
             *watched = Some(Runtime { before, ..runtime });
         }
         true
@@ -155,20 +157,21 @@ impl Gauges {
     }
 
     fn tell(&self, runtime: &mut Runtime, now: Instant) {
+        let before = mem::take(&mut runtime.before);
         let metrics = &runtime.metrics;
         let set = |gauges: &Family<Gauge>, value: usize| gauges.kept(&[]).set(value as f64);
         set(&self.workers, metrics.num_workers());
         set(&self.alive_tasks, metrics.num_alive_tasks());
         set(&self.global_queue_depth, metrics.global_queue_depth());
         #[cfg(tokio_unstable)]
-        self.unstable.tell(metrics);
+        self.unstable.tell(metrics, before);
         if cfg!(target_has_atomic = "64") {
             let of_worker = |worker: usize| {
                 let mut digits = itoa::Buffer::new();
                 let worker = [(TOKIO_WORKER, digits.format(worker))];
                 self.busy_ratio.kept(&worker)
             };
-            for worker in 0..mem::take(&mut runtime.before) {
+            for worker in 0..before {
                 of_worker(worker).withhold();
             }
             let ratios = runtime.busy(now).unwrap_or_default();
@@ -206,13 +209,18 @@ mod unstable {
             }
         }
 
-        pub(super) fn tell(&self, metrics: &RuntimeMetrics) {
+        pub(super) fn tell(&self, metrics: &RuntimeMetrics, before: usize) {
             let threads = metrics.num_blocking_threads() as f64;
             self.blocking_threads.kept(&[]).set(threads);
             let depth = metrics.blocking_queue_depth() as f64;
             self.blocking_queue_depth.kept(&[]).set(depth);
             let yields = metrics.budget_forced_yield_count() as f64;
             self.forced_yields.kept(&[]).set(yields);
+            for worker in metrics.num_workers()..before {
+                let mut digits = itoa::Buffer::new();
+                let of = [(TOKIO_WORKER, digits.format(worker))];
+                self.local_queue_depth.kept(&of).withhold();
+            }
             for worker in 0..metrics.num_workers() {
                 let mut digits = itoa::Buffer::new();
                 let of = [(TOKIO_WORKER, digits.format(worker))];

@@ -104,6 +104,22 @@ thread_local! {
     static IS_ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// That this thread asks.
+struct Asking;
+
+impl Asking {
+    /// `None`: it does already.
+    fn begin() -> Option<Self> {
+        (!IS_ASKING.replace(true)).then(|| Self)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        IS_ASKING.set(false);
+    }
+}
+
 /// Of one pool whose connections are handed out by us.
 #[cfg(feature = "sqlx")]
 #[derive(Debug)]
@@ -171,14 +187,9 @@ impl Pools {
     }
 
     pub(super) fn look(&self) {
-        if IS_ASKING.replace(true) {
+        let Some(_this_thread) = Asking::begin() else {
             return;
-        }
-        self.look_once();
-        IS_ASKING.set(false);
-    }
-
-    fn look_once(&self) {
+        };
         let Some(_asking) = self.asking.hold() else {
             return;
         };

@@ -4,7 +4,7 @@ use super::{
     super::request::Traits,
     UrlTemplate,
     failure::Known,
-    peers::{self, Alike, Client, Peer, Series},
+    peers::{Alike, Client, Peer, Series},
 };
 use crate::{
     context::{self, Happened, TraceContext},
@@ -12,7 +12,7 @@ use crate::{
     records::{Fields, Record, Signal, Span, SpanKind},
     redaction, semconv,
 };
-use ::http::{Method, Request, Response, StatusCode, Uri, header};
+use ::http::{Method, Request, Response, StatusCode, header};
 use compact_str::{CompactString, format_compact};
 use std::{any::Any, time::Instant};
 
@@ -31,6 +31,8 @@ pub(super) struct Call {
     types: Known,
     /// `None`: one of too many.
     peer: Option<&'static Peer>,
+    /// Its address and port, where its span is recorded.
+    beyond: Option<Box<(Box<str>, u16)>>,
     span: SpanContext,
     parent: Option<SpanId>,
     started: Instant,
@@ -65,19 +67,23 @@ impl Call {
             }
         });
         trace.span_id = SpanId::random();
-        let (span, uri) = (trace.span(), request.uri());
+        let span = trace.span();
         let is_recorded = span.is_sampled && pipeline.handoff.wants(Signal::Traces);
         let template = request.extensions().get::<UrlTemplate>();
+        let peer = client.peer(request);
+        let is_beyond = is_recorded && peer.is_none();
+        let url = is_recorded.then(|| redaction::url(request.uri()));
         let call = Self {
             client,
             types,
-            peer: client.peer(request),
+            peer,
+            beyond: is_beyond.then(|| Box::new(Client::beyond(request))),
             span,
             parent,
             started: pipeline.clock.now(),
             method: Traits::method_of(request.method()),
             template: template.map_or("", |template| template.0),
-            url: is_recorded.then(|| redaction::url(uri)),
+            url,
             status: None,
             error: CANCELLED,
         };
@@ -131,9 +137,7 @@ impl Call {
             (Some(composed), _) if fields.append(composed) => {}
             (_, Some(peer)) => alike.describe(&peer.address, peer.port, fields),
             (_, None) => {
-                let uri: Uri = url.parse().unwrap_or_default();
-                let (spelled, port) = (peers::server(&uri), peers::port_of_scheme(&uri));
-                let (address, port) = peers::address_and_port(spelled.unwrap_or_default(), port);
+                let (address, port) = self.beyond.as_deref().cloned().unwrap_or_default();
                 alike.describe(&address, port, fields);
             }
         }

@@ -16,6 +16,10 @@ use std::{
 
 /// Distinct servers; the registry caps their series lower.
 const PEERS: usize = 1_000;
+/// Distinct ones that only a `Host` names.
+const HOSTS: usize = 100;
+/// Bytes of one; longer ones name nobody.
+const LONGEST_HOST: usize = 255;
 /// Distinct combinations of method, status, error and template of one server.
 const COMBINATIONS: usize = 512;
 
@@ -26,6 +30,8 @@ pub(crate) struct Client {
     durations: Family<Histogram>,
     /// By how the server is spelled, and the port where that names none.
     peers: InsertOnlyMap<(Box<str>, u16), Peer>,
+    /// By the `Host` of calls whose URL names no server. Where they are passed on, a client may choose it.
+    hosts: InsertOnlyMap<(Box<str>, u16), Peer>,
     overflow: OnceLock<Arc<Histogram>>,
     /// Where a forked child records what nobody recorded before.
     nowhere: Arc<Histogram>,
@@ -67,6 +73,7 @@ impl Client {
             nowhere: durations.detached(),
             durations,
             peers: InsertOnlyMap::new(PEERS / 4, PEERS),
+            hosts: InsertOnlyMap::new(HOSTS / 4, HOSTS),
             overflow: OnceLock::new(),
         }))
     }
@@ -75,15 +82,25 @@ impl Client {
     #[inline]
     pub(super) fn peer<B>(&self, request: &Request<B>) -> Option<&Peer> {
         let uri = request.uri();
-        let of_host = || request.headers().get(header::HOST)?.to_str().ok();
-        let spelled = server(uri).or_else(of_host).unwrap_or_default();
+        let (known, spelled) = match server(uri) {
+            Some(server) => (&self.peers, server),
+            None => (&self.hosts, host(request)),
+        };
         let port = port_of_scheme(uri);
         let hash = FxBuildHasher.hash_one((spelled, port));
         let is_it = |known: &(Box<str>, u16)| *known.0 == *spelled && known.1 == port;
-        self.peers.get(hash, is_it).or_else(|| {
+        known.get(hash, is_it).or_else(|| {
             let make = || ((spelled.into(), port), Peer::new(spelled, port));
-            self.peers.insert(hash, is_it, make)
+            known.insert(hash, is_it, make)
         })
+    }
+
+    /// The address and the port of one of too many.
+    #[cold]
+    pub(super) fn beyond<B>(request: &Request<B>) -> (Box<str>, u16) {
+        let uri = request.uri();
+        let spelled = server(uri).unwrap_or_else(|| host(request));
+        address_and_port(spelled, port_of_scheme(uri))
     }
 
     /// `None`: there are too many.
@@ -184,8 +201,16 @@ impl Peer {
     }
 }
 
+/// Host and port as a header has them; empty: none that can be read.
+fn host<B>(request: &Request<B>) -> &str {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    let is_one = |host: &&str| host.len() <= LONGEST_HOST && host.parse::<Authority>().is_ok();
+    host.filter(is_one).unwrap_or_default()
+}
+
 /// Host and port as they stand in a URL, without its user.
-pub(super) fn server(uri: &Uri) -> Option<&str> {
+fn server(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?.as_str();
     match authority.bytes().rposition(|byte| byte == b'@') {
         Some(at) => authority.get(at + 1..),
@@ -194,7 +219,7 @@ pub(super) fn server(uri: &Uri) -> Option<&str> {
 }
 
 /// The address without the brackets of an IPv6 one; 0: no port is known.
-pub(super) fn address_and_port(spelled: &str, port_of_scheme: u16) -> (Box<str>, u16) {
+fn address_and_port(spelled: &str, port_of_scheme: u16) -> (Box<str>, u16) {
     let Ok(authority) = spelled.parse::<Authority>() else {
         return ("".into(), port_of_scheme);
     };
@@ -206,7 +231,7 @@ pub(super) fn address_and_port(spelled: &str, port_of_scheme: u16) -> (Box<str>,
     (bare.unwrap_or(host).into(), port)
 }
 
-pub(super) fn port_of_scheme(uri: &Uri) -> u16 {
+fn port_of_scheme(uri: &Uri) -> u16 {
     match uri.scheme_str() {
         Some("https") => 443,
         Some("http") => 80,
