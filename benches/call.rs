@@ -51,6 +51,10 @@ where
     (nanos, made)
 }
 
+async fn settle(telemetry: &Telemetry) {
+    assert!(telemetry.flush(Duration::from_secs(10)).await, "flushed");
+}
+
 fn main() {
     let built =
         |telemetry: Result<Telemetry, _>| telemetry.unwrap_or_else(|error| panic!("{error}"));
@@ -65,9 +69,13 @@ fn main() {
     let (mut over, mut allocations) = ([Vec::new(), Vec::new()], [0.0; 2]);
     runtime.block_on(async {
         for round in 0..ROUNDS + ROUNDS / 10 {
+            // Before each: what the one before has put off is done by then.
+            settle(&traced).await;
             let (alone, made_alone) = measured(&bare).await;
-            let with = [measured(&counted).await, measured(&recorded).await];
-            assert!(traced.flush(Duration::from_secs(10)).await, "flushed");
+            settle(&traced).await;
+            let without = measured(&counted).await;
+            settle(&traced).await;
+            let with = [without, measured(&recorded).await];
             // The first tenth warms up.
             if round >= ROUNDS / 10 {
                 for (variant, (nanos, made)) in with.into_iter().enumerate() {
@@ -83,6 +91,11 @@ fn main() {
         .count();
     let calls = u64::from(CALLS) * (ROUNDS + ROUNDS / 10) as u64;
     assert_eq!(counted, calls, "every call was counted");
+    runtime.block_on(settle(&traced));
+    let ledger = traced.ledger();
+    let mut spans = ledger.iter().filter(|row| row.signal() == "traces");
+    let acknowledged = spans.next().map(|row| row.acknowledged());
+    assert_eq!(acknowledged, Some(calls), "every span was taken");
     let [metrics, spans] = over.map(median);
     let [of_metrics, of_spans] = allocations;
     println!(

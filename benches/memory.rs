@@ -47,6 +47,14 @@ fn said(what: &str, count: usize, before: u64) {
     println!("{what:<46} {each:>8} bytes");
 }
 
+/// What found no room would be cheap.
+fn none_beyond(telemetry: &Telemetry) {
+    let beyond = telemetry
+        .snapshot()
+        .counter("orderscope.series.overflowed", &[]);
+    assert_eq!(beyond, 0);
+}
+
 fn series() {
     let telemetry = built(
         Telemetry::builder("bench").histogram_edges("basket.value", (0..EDGES).map(f64::from)),
@@ -92,7 +100,8 @@ fn routes(runtime: &Runtime) {
     ask(0);
     let before = held();
     (1..SERIES / 2).for_each(ask);
-    said("a route that is asked", SERIES / 2, before);
+    said("a route that is asked", SERIES / 2 - 1, before);
+    none_beyond(&telemetry);
 }
 
 /// Requests that wait for something, beyond what the router holds for them.
@@ -111,7 +120,7 @@ fn requests() {
             assert!(polled.is_pending());
             open.push(answer);
         }
-        (held() - before) / OPEN as u64
+        held().saturating_sub(before) / OPEN as u64
     });
     println!(
         "{:<46} {:>8} bytes",
@@ -134,12 +143,12 @@ fn spans() {
     };
     let before = held();
     let open = opened();
-    let with_ours = held() - before;
+    let with_ours = held().saturating_sub(before);
     drop((open, ours));
     let _bare = tracing::subscriber::set_default(registry().with(Levels::default()));
     let before = held();
     let _open = opened();
-    let of_ours = with_ours.saturating_sub(held() - before) / OPEN as u64;
+    let of_ours = with_ours.saturating_sub(held().saturating_sub(before)) / OPEN as u64;
     println!("{:<46} {of_ours:>8} bytes", "an open span of two fields");
 }
 

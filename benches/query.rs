@@ -3,7 +3,8 @@
 //! SQLite in memory, on one connection of each pool; every variant runs in turn in short rounds, so
 //! that whatever else the machine does hits them alike. The figure is the median of the differences
 //! to the bare pool, or the bare connection, within each round. SQLite runs a query on a thread of its
-//! own, whose time is in all of them alike; what is added is on the caller's.
+//! own, whose time is in all of them alike; what is added is on the caller's. With and without a
+//! destination each in a process of its own, where its telemetry is the installed one.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 
@@ -15,9 +16,11 @@ use orderscope::{
     export::{Destination, InMemory},
 };
 use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use std::time::Duration;
+use std::{env, process::Command, time::Duration};
 use tokio::{runtime, time::Instant};
 
+const METRICS: &str = "metrics";
+const NAMES: [&str; 2] = [METRICS, "metrics-and-spans"];
 const ROUNDS: usize = 400;
 const QUERIES: u32 = 50;
 const SQL: &str = "SELECT dish FROM orders WHERE id = ?";
@@ -68,8 +71,11 @@ async fn run(name: &str, telemetry: &Telemetry) {
     let (mut of_pool, mut of_connection, mut of_time) = (Vec::new(), Vec::new(), Vec::new());
     let mut allocated = [0.0; 5];
     for round in 0..ROUNDS {
+        settle(telemetry).await;
         let one = measured(async || ask!(&bare)).await;
+        settle(telemetry).await;
         let two = measured(async || ask!(&watched)).await;
+        settle(telemetry).await;
         let mut mine = bare.acquire().await.expect("a connection");
         let mut ours = watched.acquire().await.expect("a connection");
         let (mut three, mut four) = ((0.0, 0.0), (0.0, 0.0));
@@ -84,10 +90,10 @@ async fn run(name: &str, telemetry: &Telemetry) {
             three.1 += (middle.1 - began.1) as f64 / f64::from(QUERIES);
             four.1 += (ended.1 - middle.1) as f64 / f64::from(QUERIES);
         }
+        settle(telemetry).await;
         let five =
             measured(async || database::time("SELECT orders", async { Ok::<_, ()>(()) }).await)
                 .await;
-        telemetry.flush(Duration::from_secs(5)).await;
         if round >= ROUNDS / 10 {
             of_pool.push(two.0 - one.0);
             of_connection.push(four.0 - three.0);
@@ -95,6 +101,12 @@ async fn run(name: &str, telemetry: &Telemetry) {
             allocated = [one.1, two.1, three.1, four.1, five.1];
         }
     }
+    let ours = [("db.query.summary", "SELECT orders")];
+    let counted = telemetry
+        .snapshot()
+        .histogram("db.client.operation.duration", &ours);
+    let asked = 3 * ROUNDS as u64 * u64::from(QUERIES);
+    assert_eq!(counted.count(), asked, "every operation was counted");
     let [one, two, three, four, five] = allocated;
     println!(
         "{name}: pool {:+.0} ns ({two:.1} allocations for {one:.1}), connection {:+.0} ns \
@@ -105,13 +117,30 @@ async fn run(name: &str, telemetry: &Telemetry) {
     );
 }
 
+/// Before each variant: what the one before has put off is done by then.
+async fn settle(telemetry: &Telemetry) {
+    assert!(telemetry.flush(Duration::from_secs(5)).await, "flushed");
+}
+
 fn main() {
+    let Some(name) = env::args().find(|argument| NAMES.contains(&argument.as_str())) else {
+        let program = env::current_exe().expect("a path to itself");
+        for name in NAMES {
+            let status = Command::new(&program).arg(name).status();
+            assert!(status.is_ok_and(|status| status.success()), "{name} failed");
+        }
+        return;
+    };
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let quiet = Telemetry::builder("orders").build().expect("a telemetry");
-    runtime.block_on(run("metrics", &quiet));
-    let memory = Destination::in_memory("memory", &InMemory::with_bound(1 << 16));
-    let traced = Telemetry::builder("orders").destination(memory).install();
-    let traced = traced.expect("a telemetry");
-    runtime.block_on(run("metrics and spans", &traced));
+    let builder = Telemetry::builder("orders");
+    let builder = match name.as_str() {
+        METRICS => builder,
+        _ => builder.destination(Destination::in_memory(
+            "memory",
+            &InMemory::with_bound(1 << 16),
+        )),
+    };
+    let telemetry = builder.install().expect("a telemetry");
+    runtime.block_on(run(&name, &telemetry));
 }

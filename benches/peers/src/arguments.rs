@@ -32,9 +32,9 @@ impl Arguments {
                     let threads = given
                         .parse()
                         .ok()
-                        .filter(|threads| (1..=64).contains(threads));
+                        .filter(|threads| (1..=64).contains(threads) && 1_000 % threads == 0);
                     arguments.threads = Some(threads.ok_or(format!(
-                        "--threads is {given:?}, and takes a number from 1 to 64"
+                        "--threads is {given:?}, and takes a number up to 64 that divides 1,000"
                     ))?);
                 }
                 "--measure" => arguments.measure = Some(value()?),
@@ -43,6 +43,9 @@ impl Arguments {
                 }
                 name => arguments.names.push(name.to_owned()),
             }
+        }
+        if arguments.is_load && (arguments.threads.is_some() || !arguments.names.is_empty()) {
+            return Err("--load takes no NAME and no --threads".to_owned());
         }
         Ok(arguments)
     }

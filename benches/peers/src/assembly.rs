@@ -54,6 +54,14 @@ pub(crate) struct Started {
     logs: SdkLoggerProvider,
 }
 
+impl Started {
+    pub(crate) fn flush(&self) {
+        flushed(self.spans.force_flush());
+        flushed(self.logs.force_flush());
+        flushed(self.meters.force_flush());
+    }
+}
+
 /// Of the whole process.
 pub(crate) fn started(sink: &Sink, ratio: f64, end: End) -> Started {
     let meters = meters(sink);
@@ -80,7 +88,9 @@ pub(crate) fn layered(router: Router) -> Router {
         .on_request(())
         .on_response(|response: &Response<_>, _: Duration, span: &Span| {
             span.record("http.response.status_code", response.status().as_u16());
-        });
+        })
+        // By default a line of log for each request that fails, which nobody else here writes.
+        .on_failure(());
     let layers = ServiceBuilder::new()
         .layer(metrics_layer())
         .layer(trace)

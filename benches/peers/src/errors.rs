@@ -22,23 +22,14 @@ const PANICKED: &str = "panic that is caught, its hook";
 /// The text of one takes as long as a hundred records.
 const A_TURN: u32 = 100;
 
-pub(crate) static ALL: [Operation; 12] = [
+pub(crate) static ALL: [Operation; 13] = [
     Operation {
         key: "ours-capture",
         what: CAPTURED,
         by: "**orderscope**, `capture_error`, names, group and record included",
         against: "ours-capture",
         turns: Turns::Of(A_TURN),
-        start: || {
-            // A second apart, so that the limit of their group lets each be told whole.
-            let hands =
-                ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
-            let clock = hands.clock();
-            through_ours(Some(clock), move || {
-                hands.advance(Duration::from_secs(1));
-                stack::captured_by_ours();
-            })
-        },
+        start: || a_second_apart(stack::captured_by_ours),
     },
     Operation {
         key: "std-capture",
@@ -115,7 +106,18 @@ pub(crate) static ALL: [Operation; 12] = [
     Operation {
         key: "ours-panic",
         what: PANICKED,
-        by: "**orderscope** before a hook that does nothing",
+        by: "**orderscope** before a hook that does nothing, stack and record included",
+        against: "ours-panic",
+        turns: Turns::Of(A_TURN),
+        start: || {
+            panic::set_hook(Box::new(|_| ()));
+            a_second_apart(panics)
+        },
+    },
+    Operation {
+        key: "ours-panic-storm",
+        what: PANICKED,
+        by: "the same in a storm: ten are told, then one a second, all are counted",
         against: "ours-panic",
         turns: Turns::Of(A_TURN),
         start: || {
@@ -138,6 +140,15 @@ pub(crate) static ALL: [Operation; 12] = [
 
 fn panics() {
     let _ = catch_unwind(|| panic!("planted"));
+}
+
+/// So that the limit of their group lets each be told whole.
+fn a_second_apart(operation: fn()) -> Subject {
+    let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+    through_ours(Some(hands.clock()), move || {
+        hands.advance(Duration::from_secs(1));
+        operation();
+    })
 }
 
 fn through_ours(

@@ -30,7 +30,8 @@ const RECORD: &str = "histogram of 15 edges, a handle that is kept";
 const TOGETHER: &str = "the same, two threads on one series";
 const COUNT: &str = "counter of 3 labels, looked up each time";
 const PAGE: &str = "page of 1,000 histograms of 15 edges";
-const A_TURN: u32 = 20_000;
+/// Long beside what it takes to wake a second thread.
+const A_TURN: u32 = 200_000;
 const SERIES: u32 = 1_000;
 const LABELS: [(&str, &str); 3] = [("payment", "card"), ("city", "Graz"), ("kind", "new")];
 

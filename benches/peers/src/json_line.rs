@@ -2,6 +2,7 @@
 
 use crate::{
     operations::times,
+    ours,
     rounds::{Delivered, Subject},
 };
 use orderscope::{
@@ -22,11 +23,11 @@ pub(crate) fn through_ours(operation: fn()) -> Subject {
     Subject {
         threads: 1,
         run: times(operation),
-        settle: Box::new(|| {}),
+        settle: ours::settle(&telemetry),
         delivered: Box::new(move || {
             let ledger = telemetry.ledger();
             let lines = ledger.iter().filter(|row| row.destination() == "log_file");
-            let logs = lines.map(|row| row.accepted()).sum();
+            let logs = lines.map(|row| row.acknowledged()).sum();
             // Gone or not, it is a directory for temporary files.
             fs::remove_dir_all(&directory).ok();
             Delivered {

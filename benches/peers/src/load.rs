@@ -4,12 +4,13 @@
 //! their own; the service has one thread too, and so one core. The bare router and the others take turns of
 //! half a second; a ratio is the median, over the rounds, of the figure to that of the bare router in the same
 //! round. Two handlers: one that does nothing, which no service has, and one that works for some 50 µs.
-//! Subscribers are the process's: ours and the assembly each have one of their own.
+//! Subscribers are the process's: ours and the assembly each have one of their own, and each its own bare
+//! router. What a variant puts off is done while the next one is measured, as a service does it.
 
 use crate::{
     assembly::{self, End},
     ours,
-    rounds::median,
+    rounds::{Delivered, median},
     sinks::Sink,
 };
 use axum::{Router, extract::Path, routing::get};
@@ -29,6 +30,7 @@ use tokio::{
 
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 20;
+const QUICK_ROUNDS: usize = 2;
 const A_TURN: Duration = Duration::from_millis(500);
 const WORK: Duration = Duration::from_micros(50);
 const REQUESTS: [(&str, &[u8]); 2] = [
@@ -78,6 +80,9 @@ fn turns_of(duration: Duration) -> u64 {
 fn routes(is_logged: bool, turns: u64) -> Router {
     let working = async move |Path(id): Path<u32>| {
         work(turns);
+        if is_logged {
+            tracing::info!(order_id = id, restaurant = "Roma", "menu read");
+        }
         format!("order {id}")
     };
     let order = if is_logged {
@@ -117,8 +122,14 @@ async fn ask(to: SocketAddr, request: &[u8], until: Instant) -> std::io::Result<
     Ok(latencies)
 }
 
-/// Requests a second, and the 99th percentile of their latency in microseconds.
-fn turn(client: &Runtime, to: SocketAddr, request: &'static [u8]) -> [f64; 2] {
+struct Turn {
+    requests: u64,
+    a_second: f64,
+    /// Of their latency, in microseconds.
+    p99: f64,
+}
+
+fn turn(client: &Runtime, to: SocketAddr, request: &'static [u8]) -> Turn {
     client.block_on(async {
         let began = Instant::now();
         let asking: JoinSet<_> = (0..CONNECTIONS)
@@ -131,59 +142,64 @@ fn turn(client: &Runtime, to: SocketAddr, request: &'static [u8]) -> [f64; 2] {
         });
         let mut latencies: Vec<u64> = asked.collect();
         latencies.sort_unstable();
-        let p99 = latencies[latencies.len() * 99 / 100] as f64 / 1e3;
-        [latencies.len() as f64 / took.as_secs_f64(), p99]
+        Turn {
+            requests: latencies.len() as u64,
+            a_second: latencies.len() as f64 / took.as_secs_f64(),
+            p99: latencies[latencies.len() * 99 / 100] as f64 / 1e3,
+        }
     })
 }
 
-/// A variant, and its router.
-type Variant = (&'static str, Router);
+/// Routers and how they are called, and what has reached the other end, after all of it is through.
+struct Variants {
+    routers: Vec<(&'static str, Router)>,
+    delivered: Box<dyn Fn() -> Delivered>,
+}
 
 /// All signals, to a destination that soon drops them; and metrics alone.
-fn variants_of_ours(turns: u64) -> Vec<Variant> {
+fn of_ours(turns: u64) -> Variants {
     let silent = Telemetry::builder("orders").build();
     let silent = silent.unwrap_or_else(|error| panic!("{error}"));
     let recording = ours::with_destination(Sampling::ALL);
-    vec![
-        (
-            "orderscope, metrics",
-            routes(false, turns).layer(silent.http_layer()),
-        ),
-        (
-            "orderscope, full coverage",
-            routes(false, turns).layer(recording.http_layer()),
-        ),
-        (
-            "orderscope, full, one log event",
-            routes(true, turns).layer(recording.http_layer()),
-        ),
-    ]
+    let layered =
+        |is_logged, telemetry: &Telemetry| routes(is_logged, turns).layer(telemetry.http_layer());
+    Variants {
+        routers: vec![
+            ("orderscope, metrics", layered(false, &silent)),
+            ("orderscope, full coverage", layered(false, &recording)),
+            ("orderscope, full, one log event", layered(true, &recording)),
+        ],
+        delivered: Box::new(move || {
+            ours::settle(&recording)();
+            ours::delivered(&recording)
+        }),
+    }
 }
 
 /// As it is in the other tables; what it sends is encoded, since ours is.
-fn variants_of_the_assembly(turns: u64) -> Vec<Variant> {
-    let assembly = assembly::started(&Sink::default(), 1.0, End::Encoded);
-    let variants = vec![
-        (
-            "assembly, full coverage",
-            assembly::layered(routes(false, turns)),
-        ),
-        (
-            "assembly, full, one log event",
-            assembly::layered(routes(true, turns)),
-        ),
-    ];
-    // As long as the process.
-    Box::leak(Box::new(assembly));
-    variants
+fn of_the_assembly(turns: u64) -> Variants {
+    let sink = Sink::default();
+    let assembly = assembly::started(&sink, 1.0, End::Encoded);
+    let layered = |is_logged| assembly::layered(routes(is_logged, turns));
+    Variants {
+        routers: vec![
+            ("assembly, full coverage", layered(false)),
+            ("assembly, full, one log event", layered(true)),
+        ],
+        delivered: Box::new(move || {
+            assembly.flush();
+            sink.delivered()
+        }),
+    }
 }
 
 /// The rows of one subscriber, in this process.
-pub(crate) fn measure(whose: &str) {
+pub(crate) fn measure(whose: &str, is_quick: bool) {
+    let rounds = if is_quick { QUICK_ROUNDS } else { ROUNDS };
     let turns = turns_of(WORK);
-    let variants = match whose {
-        OURS => variants_of_ours(turns),
-        _ => variants_of_the_assembly(turns),
+    let Variants { routers, delivered } = match whose {
+        OURS => of_ours(turns),
+        _ => of_the_assembly(turns),
     };
     let mut one_thread = runtime::Builder::new_multi_thread();
     let server = one_thread.worker_threads(1).enable_all().build();
@@ -192,13 +208,18 @@ pub(crate) fn measure(whose: &str) {
     let client = client.unwrap_or_else(|error| panic!("{error}"));
     let served: Vec<_> = [("bare router", routes(false, turns))]
         .into_iter()
-        .chain(variants)
+        .chain(routers)
         .map(|(name, app)| (name, server.block_on(serve(app))))
         .collect();
+    let mut asked = Asked::default();
     for (handler, request) in REQUESTS {
-        let rounds: Vec<Vec<[f64; 2]>> = (0..=ROUNDS)
+        let rounds: Vec<Vec<[f64; 2]>> = (0..=rounds)
             .map(|_| {
-                let turns = served.iter().map(|(_, to)| turn(&client, *to, request));
+                let turns = served.iter().map(|(name, to)| {
+                    let turn = turn(&client, *to, request);
+                    asked.count(name, turn.requests);
+                    [turn.a_second, turn.p99]
+                });
                 turns.collect()
             })
             .skip(1)
@@ -216,6 +237,31 @@ pub(crate) fn measure(whose: &str) {
             };
             let ([rate, p99], [of_rate, of_p99]) = ([of(0), of(1)], [ratio(0), ratio(1)]);
             println!("| {name} | {rate:.0} | {of_rate:.3} | {p99:.0} | {of_p99:.3} |");
+        }
+    }
+    let delivered = delivered();
+    let share = |delivered: u64, asked: u64| delivered as f64 / asked as f64 * 100.0;
+    println!(
+        "\nDelivered: {:.1} % of the spans, {:.1} % of the lines.",
+        share(delivered.spans, asked.spans),
+        share(delivered.logs, asked.logs)
+    );
+}
+
+/// What there was to deliver.
+#[derive(Default)]
+struct Asked {
+    spans: u64,
+    logs: u64,
+}
+
+impl Asked {
+    fn count(&mut self, variant: &str, requests: u64) {
+        if variant.contains("full") {
+            self.spans += requests;
+        }
+        if variant.contains("log event") {
+            self.logs += requests;
         }
     }
 }

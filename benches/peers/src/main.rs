@@ -2,7 +2,7 @@
 //! else does the same:
 //!
 //!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--threads N] [--date DAY] [NAME…]
-//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- --load
+//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- --load [--quick] [--date DAY]
 //!
 //! Prints Markdown. A NAME picks the rows whose key contains it. With `--threads 2` requests are served on two
 //! threads at once, each of which does its share of a turn; operations are left out.
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
 /// One row, in this process.
 fn measure(key: &str, is_quick: bool) {
     if let load::OURS | load::ASSEMBLY = key {
-        return load::measure(key);
+        return load::measure(key, is_quick);
     }
     let request = requests::ALL.iter().find(|variant| variant.key == key);
     let operation = operations::all().find(|operation| operation.key == key);
@@ -84,6 +84,7 @@ fn print(arguments: &Arguments) {
         for whose in [load::OURS, load::ASSEMBLY] {
             print!("{}", said_by_a_process_of_its_own(whose, arguments));
         }
+        println!("\nLoad at the end: {}.", machine::load());
         return;
     }
     let rows: Vec<_> = requests::ALL
