@@ -6,7 +6,7 @@
 //! own, whose time is in all of them alike; what is added is on the caller's. With and without a
 //! destination each in a process of its own, where its telemetry is the installed one.
 
-#![allow(clippy::print_stdout, reason = "a program")]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a program")]
 
 mod figures;
 
