@@ -1,6 +1,7 @@
 //! The command line.
 
-pub(crate) const USAGE: &str = "usage: peers [--load] [--quick] [--threads N] [--date DAY] [NAME…]";
+pub(crate) const USAGE: &str =
+    "usage: peers [--load] [--quick] [--threads N [--beside-bare]] [--date DAY] [NAME…]";
 
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
@@ -14,6 +15,8 @@ pub(crate) struct Arguments {
     pub(crate) measure: Option<String>,
     /// On how many threads at once requests are served.
     pub(crate) threads: Option<u32>,
+    /// Whether all threads but the measured one serve the bare router.
+    pub(crate) is_beside_bare: bool,
     names: Vec<String>,
 }
 
@@ -25,6 +28,7 @@ impl Arguments {
             let mut value = || given.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 "--load" => arguments.is_load = true,
+                "--beside-bare" => arguments.is_beside_bare = true,
                 "--quick" => arguments.is_quick = true,
                 "--date" => arguments.date = Some(value()?),
                 "--threads" => {

@@ -1,11 +1,12 @@
 //! What one request, one log record, one event and one error cost, under orderscope and under what
 //! else does the same:
 //!
-//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--threads N] [--date DAY] [NAME…]
+//!     cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--threads N [--beside-bare]] [--date DAY] [NAME…]
 //!     cargo run --release --manifest-path benches/peers/Cargo.toml -- --load [--quick] [--date DAY]
 //!
 //! Prints Markdown. A NAME picks the rows whose key contains it. With `--threads 2` requests are served on two
-//! threads at once, each of which does its share of a turn; operations are left out.
+//! threads at once, each of which does its share of a turn; operations are left out. With `--beside-bare` all but
+//! the measured one serve the bare router: then the CPU of the thread alone means something.
 //!
 //! Each row is measured in a process of its own, since subscribers, recorders and panic hooks are
 //! the process's. A request's variant takes turns with the bare router there, in short rounds, so
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     if let Some(threads) = arguments.threads {
         let _ = orders::THREADS.set(threads);
     }
+    let _ = orders::IS_BESIDE_BARE.set(arguments.is_beside_bare);
     match &arguments.measure {
         Some(key) => measure(key, arguments.is_quick),
         None => print(&arguments),
@@ -121,6 +123,9 @@ fn said_by_a_process_of_its_own(key: &str, arguments: &Arguments) -> String {
     }
     if let Some(threads) = arguments.threads {
         command.args(["--threads", &threads.to_string()]);
+    }
+    if arguments.is_beside_bare {
+        command.arg("--beside-bare");
     }
     // No RUST_LOG and no OTEL_… of the caller's has a say.
     let output = command.env_clear().stderr(Stdio::inherit()).output();

@@ -63,7 +63,11 @@ pub(crate) fn served(
     let app: Router = app.with_state(());
     let runtime = runtime();
     let threads = *THREADS.get().unwrap_or(&1);
-    let others: Vec<_> = (1..threads).map(|_| serving(app.clone())).collect();
+    let of_others = || match IS_BESIDE_BARE.get() {
+        Some(true) => Handler::Silent.router().with_state(()),
+        _ => app.clone(),
+    };
+    let others: Vec<_> = (1..threads).map(|_| serving(of_others())).collect();
     Subject {
         run: Box::new(move |times| {
             let share = times / threads;
@@ -83,6 +87,10 @@ pub(crate) fn served(
 
 /// On how many threads at once requests are served; one unless it is set.
 pub(crate) static THREADS: OnceLock<u32> = OnceLock::new();
+
+/// Whether the other threads serve the bare router: what two threads of a variant cost more than that, they
+/// cost each other.
+pub(crate) static IS_BESIDE_BARE: OnceLock<bool> = OnceLock::new();
 
 /// A thread that serves as many requests as it is told, and says when it has.
 fn serving(app: Router) -> (mpsc::Sender<u32>, mpsc::Receiver<()>) {
