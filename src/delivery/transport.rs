@@ -3,6 +3,7 @@
 
 mod answer;
 mod compress;
+mod connector;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;

@@ -157,7 +157,8 @@ impl Destination {
 
     /// How long one attempt may take, connecting included. More than 0. Default: 3 seconds, so that
     /// a receiver that takes connections and never answers holds a batch no longer; the default of
-    /// OpenTelemetry's specification, 10 seconds, is `OTEL_EXPORTER_OTLP_TIMEOUT=10000`.
+    /// OpenTelemetry's specification, 10 seconds, is `OTEL_EXPORTER_OTLP_TIMEOUT=10000`. On Linux a connection
+    /// whose receiver takes nothing for as long is closed, with what waits on it.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.otlp_set("timeout", |setting, otlp| {
             otlp.base.timeout = Some(Given::new(setting, format!("{timeout:?}"), timeout));

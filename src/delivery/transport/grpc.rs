@@ -8,6 +8,7 @@ use super::{
     Endpoint, USER_AGENT,
     answer::{End, Heard, MOST_BYTES, chain, partial_success, shown, taken, taken_unread},
     compress::compressed,
+    connector::connector,
     lookup::Lookup,
     outgoing::{Framed, Silence},
     tls::Trust,
@@ -17,7 +18,6 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use failed::failed;
 use flate2::read::GzDecoder;
-use hyper_util::client::legacy::connect::HttpConnector;
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -171,7 +171,10 @@ impl Server {
         let settings = self.settings.get_or_try_init(|| self.settings()).await?;
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(channel
-            .get_or_insert_with(|| settings.connect_with_connector_lazy(self.connector()))
+            .get_or_insert_with(|| {
+                let connector = connector(self.lookup.clone(), self.connect_within);
+                settings.connect_with_connector_lazy(connector)
+            })
             .clone())
     }
 
@@ -179,15 +182,6 @@ impl Server {
     fn hang_up(&self) {
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         *channel = None;
-    }
-
-    /// As tonic's own, but for its resolver.
-    fn connector(&self) -> HttpConnector<Lookup> {
-        let mut connector = HttpConnector::new_with_resolver(self.lookup.clone());
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(self.connect_within));
-        connector
     }
 
     async fn settings(&self) -> Result<transport::Endpoint, String> {

@@ -4,6 +4,7 @@ use super::{
     Endpoint, USER_AGENT,
     answer::{Heard, MOST_BYTES, chain},
     compress::compressed,
+    connector::connector,
     lookup::Lookup,
     outgoing::{Outgoing, Silence},
     tls::{Trust, trusting_nobody},
@@ -94,7 +95,6 @@ fn silence(error: &legacy::Error) -> Silence {
 /// Connections, for all endpoints that are reached alike.
 pub(super) struct Client {
     trust: Option<Trust>,
-    /// Over all addresses of a host, so that one that is dead leaves time for the next.
     connect_within: Duration,
     made: OnceCell<Inner>,
 }
@@ -137,15 +137,11 @@ impl Client {
             Some(trust) => trust.config().await?,
             None => trusting_nobody()?,
         };
-        let mut http = HttpConnector::new_with_resolver(Lookup::default());
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(self.connect_within));
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(http);
+            .wrap_connector(connector(Lookup::default(), self.connect_within));
         Ok(legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)

@@ -4,6 +4,7 @@ use super::{
     grpc::{Said, grpc, nothing_rejected, request, server, with_retry_info_of},
     http_2::over_http_2,
     receiver::*,
+    tls::{Authority, behind_tls, trusting},
     *,
 };
 use http_body_util::Full;
@@ -237,6 +238,41 @@ async fn whoever_accepts_and_never_answers_holds_an_attempt_until_its_deadline()
             let took = begun.elapsed();
             assert_eq!(answered, expected, "{protocol:?} {length}");
             assert!(took >= SHORT && took < AMPLE, "{protocol:?} {took:?}");
+        }
+    }
+}
+
+/// Tasks hold connections, and what is sent on them.
+#[tokio::test]
+async fn whoever_reads_no_more_keeps_no_connection_of_an_attempt_that_has_ended() {
+    let plain = receiver(|_, stream| {
+        thread::sleep(3 * AMPLE);
+        drop(stream);
+    });
+    let authority = Authority::new();
+    let secure = behind_tls(&authority, None, |mut stream| {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        thread::sleep(3 * AMPLE);
+        drop(stream);
+    });
+    let [by_http, by_grpc] = both(secure).map(|mut endpoint| {
+        let url = format!("https://localhost:{}/v1/traces", secure.port());
+        endpoint.url = url.parse().unwrap();
+        endpoint.tls = trusting(&authority);
+        endpoint
+    });
+    for mut endpoint in both(plain).into_iter().chain([by_http, by_grpc]) {
+        let shown = format!("{:?} {}", endpoint.protocol, endpoint.url);
+        endpoint.timeout = SHORT;
+        let transport = transport(endpoint);
+        let answered = transport.send(Signal::Traces, vec![0; LARGE].into()).await;
+        assert!(is_unavailable(&answered), "{shown}: {answered:?}");
+        let begun = tokio::time::Instant::now();
+        let tasks = tokio::runtime::Handle::current().metrics();
+        while tasks.num_alive_tasks() > 0 {
+            let left = tasks.num_alive_tasks();
+            assert!(begun.elapsed() < AMPLE, "{shown}: {left} tasks are left");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }

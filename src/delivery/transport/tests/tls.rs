@@ -8,6 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
+use std::net::TcpStream;
 
 /// A certificate authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -38,6 +39,21 @@ impl Authority {
 
 /// Accepts all requests of whom it trusts, which is everybody without an authority.
 fn secure_receiver(server: &Authority, clients: Option<&Authority>) -> SocketAddr {
+    behind_tls(server, clients, |mut stream| {
+        while let Some(asked) = read(&mut stream) {
+            answer(&mut stream, "200 OK", "", b"");
+            drop(asked);
+        }
+    })
+}
+
+pub(super) type Secured = StreamOwned<ServerConnection, TcpStream>;
+
+pub(super) fn behind_tls(
+    server: &Authority,
+    clients: Option<&Authority>,
+    serve: impl Fn(Secured) + Send + Sync + 'static,
+) -> SocketAddr {
     let (certificate, key) = server.signed();
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -58,11 +74,7 @@ fn secure_receiver(server: &Authority, clients: Option<&Authority>) -> SocketAdd
     let config = Arc::new(config.with_single_cert(chain, key).unwrap());
     receiver(move |_, stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        let mut stream = StreamOwned::new(connection, stream);
-        while let Some(asked) = read(&mut stream) {
-            answer(&mut stream, "200 OK", "", b"");
-            drop(asked);
-        }
+        serve(StreamOwned::new(connection, stream));
     })
 }
 
@@ -76,7 +88,7 @@ fn secure(address: SocketAddr, tls: Tls) -> Endpoint {
     endpoint
 }
 
-fn trusting(authority: &Authority) -> Tls {
+pub(super) fn trusting(authority: &Authority) -> Tls {
     Tls {
         certificate: Some(authority.pem()),
         client: None,
