@@ -7,11 +7,11 @@ mod replica;
 mod tests;
 mod trust;
 
-use super::SharedState;
+use super::{PATIENCE, SharedState};
 use crate::{clock::Clock, error::Error};
 use link::Server;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cluster::ClusterClient};
-use replica::Replica;
+use replica::{Replica, Within};
 use ring::hmac::{HMAC_SHA256, Key};
 use std::{fmt, sync::Arc, time::Duration};
 use trust::Trust;
@@ -25,6 +25,11 @@ const SHORTEST_SECRET: usize = 16;
 const MOST_MOVES: u32 = 3;
 /// How long a replica looks after a shard when it says nothing any more.
 const LEASE: Duration = Duration::from_secs(5);
+/// Nobody waits for a question but the worker; for a decision a request does.
+const WITHIN: Within = Within {
+    question: Duration::from_millis(500),
+    decision: PATIENCE,
+};
 
 /// A Redis, 6.2 or later, that the replicas of a service share, so that funnels, sessions and active
 /// users are counted once over all of them. Feature `redis`.
@@ -118,13 +123,13 @@ impl Redis {
     /// An address or the certificate is not what it has to be. That nobody is there is no error: it may be
     /// later.
     pub(crate) fn open(&self, clock: &Clock) -> Result<Arc<dyn SharedState>, Error> {
-        self.open_in(SHARDS, LEASE, clock)
+        self.open_in((SHARDS, LEASE), WITHIN, clock)
     }
 
     fn open_in(
         &self,
-        shards: u16,
-        lease: Duration,
+        shards: (u16, Duration),
+        within: Within,
         clock: &Clock,
     ) -> Result<Arc<dyn SharedState>, Error> {
         let refused = |accepted| Error::configuration(SETTING, self.shown(), accepted);
@@ -140,7 +145,10 @@ impl Redis {
                     "one node of the cluster or more, each as `redis://host:port`",
                 ));
             }
-            let client = ClusterClient::builder(infos).retries(MOST_MOVES).build();
+            let client = ClusterClient::builder(infos)
+                .retries(MOST_MOVES)
+                .connection_timeout(within.question)
+                .build();
             let client = client.map_err(|_| refused(ACCEPTED))?;
             Server::Cluster(Box::new(client))
         } else {
@@ -157,7 +165,8 @@ impl Redis {
             server,
             prefix,
             secret,
-            (shards, lease),
+            shards,
+            within,
             clock.clone(),
         )))
     }

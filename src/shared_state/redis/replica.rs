@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     shared_state::{
         Answer, Changes, Decision, Done, Due, Found, Id, KEPT_DAYS, Limit, MOST_BYTES, MOST_DUE,
-        Meeting, Met, PATIENCE, Shard, SharedState, Taken, Told, Unavailable, seen,
+        Meeting, Met, Shard, SharedState, Taken, Told, Unavailable, seen,
     },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, aio::ConnectionLike};
@@ -14,18 +14,26 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time;
 use uuid::Uuid;
 
-/// What one question may take, with all of its ways: nobody waits for it but the worker.
-const WITHIN: Duration = Duration::from_millis(500);
 /// Of what is kept there: what another release writes in another form is under another name.
 const FORMAT: u8 = 1;
 /// Milliseconds for which it is known when an error was met last: 90 days.
 const MET_KEPT: u64 = 90 * A_DAY * 1_000;
 const A_DAY: u64 = 24 * 3_600;
 
+/// How long is waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Within {
+    /// For the answer to one question, with all of its ways.
+    pub(super) question: Duration,
+    /// For a decision.
+    pub(super) decision: Duration,
+}
+
 pub(super) struct Replica {
     link: Link,
     /// Of its own, since a request waits for it.
     link_of_limits: Link,
+    within: Within,
     prefix: Box<str>,
     shards: u16,
     lease: Duration,
@@ -61,12 +69,14 @@ impl Replica {
         prefix: Box<str>,
         secret: Option<Key>,
         (shards, lease): (u16, Duration),
+        within: Within,
         clock: Clock,
     ) -> Self {
         let server = Arc::new(server);
         Self {
-            link: Link::new(Arc::clone(&server), WITHIN, clock.clone()),
-            link_of_limits: Link::new(server, PATIENCE.mul_f32(0.8), clock),
+            link: Link::new(Arc::clone(&server), within.question, clock.clone()),
+            link_of_limits: Link::new(server, within.decision.mul_f32(0.8), clock),
+            within,
             prefix,
             secret,
             shards,
@@ -304,7 +314,7 @@ impl SharedState for Replica {
         Box::pin(async move {
             // In which others may have to be asked first.
             let run = Run::<i64>::of(run);
-            let asking = time::timeout(PATIENCE, self.link_of_limits.ask(&run));
+            let asking = time::timeout(self.within.decision, self.link_of_limits.ask(&run));
             let rest = asking.await.unwrap_or(Err(Unavailable::Timeout))?;
             Ok(match u32::try_from(rest) {
                 Ok(left) => Decision::Allowed { left },

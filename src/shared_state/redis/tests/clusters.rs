@@ -1,7 +1,6 @@
 //! A cluster of three: whatever node a key is on, it is asked there.
 
-use super::{super::Redis, A_MOMENT, real};
-use crate::clock::Clock;
+use super::{super::Redis, PATIENT, opened, real};
 use crate::shared_state::{Id, SharedState};
 use std::{sync::Arc, thread, time::Duration};
 
@@ -24,14 +23,14 @@ impl Cluster {
             let info = node.say(&["CLUSTER", "INFO"]);
             info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
         };
-        for _ in 0..400 {
+        for _ in 0..1_200 {
             if nodes.iter().all(is_whole) {
                 return Self(nodes);
             }
             thread::sleep(Duration::from_millis(50));
         }
         panic!(
-            "no cluster within 20 s: {}",
+            "no cluster within 60 s: {}",
             nodes[0].say(&["CLUSTER", "INFO"])
         );
     }
@@ -39,9 +38,7 @@ impl Cluster {
     pub(super) fn replica(&self) -> Arc<dyn SharedState> {
         // One is enough to find the others by.
         let known = self.0.first().map(real::Redis::url);
-        Redis::cluster(known)
-            .open_in(8, A_MOMENT, &Clock::system())
-            .unwrap()
+        opened(&Redis::cluster(known), PATIENT)
     }
 }
 

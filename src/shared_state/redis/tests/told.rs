@@ -1,8 +1,8 @@
 //! What stands in a Redis, what it answers when it is asked again, and whose clock is believed.
 
-use super::{A_MOMENT, Redis, hashed, real, replica};
+use super::{A_MOMENT, PATIENT, Redis, hashed, opened, real, replica};
 use crate::{
-    clock::Clock,
+    clock::{Clock, ManualClock},
     shared_state::{
         Change, Changes, Id, Left, Meeting, Shard, SharedState, Space, Taken, Told, Unavailable,
     },
@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 fn space(most_bytes: usize) -> Space {
@@ -189,7 +189,7 @@ async fn ids_are_met_first_by_one_replica_alone_however_often_it_asks() {
 async fn with_a_secret_nobody_finds_an_id_by_guessing_it() {
     const CANARY: u128 = u128::from_be_bytes(*b"canary-canary-16");
     let server = real::Redis::start();
-    let open = |redis: Redis| redis.open_in(1, A_MOMENT, &Clock::system()).unwrap();
+    let open = |redis: Redis| opened(&redis, PATIENT);
     let told_by = async |replica: Arc<dyn SharedState>| {
         server.say(&["FLUSHALL"]);
         let space = space(usize::MAX);
@@ -249,22 +249,21 @@ async fn after_three_failures_nobody_is_asked_for_a_second() {
             let _ = client.read(&mut [0; 64]);
         }
     });
+    let hands = ManualClock::starting_at(SystemTime::UNIX_EPOCH);
     let replica = Redis::at(format!("redis://{address}"))
-        .open_in(1, A_MOMENT, &Clock::system())
+        .open_in((1, A_MOMENT), PATIENT, &hands.clock())
         .unwrap();
-    let ask_for = async |time| {
-        let began = tokio::time::Instant::now();
-        while began.elapsed() < time {
+    let ask_often = async || {
+        for _ in 0..10 {
             let answer = replica.answer().await;
             assert_eq!(answer, Err(Unavailable::Unreachable));
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        connections.swap(0, Ordering::Relaxed)
+        // Whoever was hung up on had been counted.
+        connections.load(Ordering::Relaxed)
     };
-    assert_eq!(ask_for(Duration::from_millis(700)).await, 3);
-    let tried = ask_for(Duration::from_millis(1_500)).await;
-    assert!(
-        (1..=2).contains(&tried),
-        "{tried} after a pause of a second"
-    );
+    assert_eq!(ask_often().await, 3);
+    hands.advance(Duration::from_millis(999));
+    assert_eq!(ask_often().await, 3);
+    hands.advance(Duration::from_millis(1));
+    assert_eq!(ask_often().await, 4, "once after a second");
 }
