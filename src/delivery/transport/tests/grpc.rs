@@ -1,6 +1,10 @@
 //! Against a server of tonic's own, and against none.
 
-use super::{receiver::receiver, tls::Authority, *};
+use super::{
+    receiver::{nobody, receiver},
+    tls::Authority,
+    *,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -208,9 +212,7 @@ async fn a_service_that_the_server_lacks_is_denied() {
 
 #[tokio::test]
 async fn who_is_not_there_has_taken_nothing_and_is_found_when_there() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (held, address) = nobody();
     let transport = transport(grpc(address));
     let answered = transport.send(Signal::Traces, "some".into()).await;
     assert!(is_unreachable(&answered), "{answered:?}");
@@ -221,7 +223,9 @@ async fn who_is_not_there_has_taken_nothing_and_is_found_when_there() {
         says: nothing_rejected(),
     };
     let served = Server::builder().add_service(TraceServiceServer::new(told));
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    held.listen(128).unwrap();
+    held.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(held.into()).unwrap();
     tokio::spawn(served.serve_with_incoming(TcpIncoming::from(listener)));
     let body = request(1).encode_to_vec();
     let answered = transport.send(Signal::Traces, body.into()).await;
@@ -230,21 +234,33 @@ async fn who_is_not_there_has_taken_nothing_and_is_found_when_there() {
 
 #[tokio::test]
 async fn a_black_hole_may_have_taken_what_was_sent_whole_and_is_connected_anew() {
-    let (connected, connections) = mpsc::channel();
-    let address = receiver(move |number, stream| {
-        connected.send(number).unwrap();
-        std::thread::sleep(AMPLE);
-        drop(stream);
+    let connections = with_a_deadline(async |within| {
+        let (connected, connections) = mpsc::channel();
+        let address = receiver(move |_, stream| {
+            // Nobody may be listening any more.
+            let _ = connected.send(());
+            std::thread::sleep(10 * AMPLE);
+            drop(stream);
+        });
+        let mut endpoint = grpc(address);
+        endpoint.timeout = within;
+        let transport = transport(endpoint);
+        for (size, is_meant) in [(1_000, is_unanswered as Meant), (1_000_000, is_unavailable)] {
+            let answered = transport.send(Signal::Traces, vec![0; size].into()).await;
+            if !is_meant(&answered) {
+                return Err(answered);
+            }
+        }
+        Ok(connections)
     });
-    let mut endpoint = grpc(address);
-    endpoint.timeout = SHORT;
-    let transport = transport(endpoint);
-    for (size, may_be_taken) in [(1_000, true), (1_000_000, false)] {
-        let answered = transport.send(Signal::Traces, vec![0; size].into()).await;
-        assert_eq!(is_unanswered(&answered), may_be_taken, "{answered:?}");
-        assert_eq!(is_unavailable(&answered), !may_be_taken, "{answered:?}");
-    }
-    assert_eq!(connections.try_iter().count(), 2);
+    let connections = connections.await;
+    // Each is told of by a thread of its own.
+    let told = tokio::task::spawn_blocking(move || {
+        let two = [(); 2].map(|()| connections.recv_timeout(AMPLE));
+        (two, connections.try_recv())
+    });
+    let nothing_more = Err(mpsc::TryRecvError::Empty);
+    assert_eq!(told.await.unwrap(), ([Ok(()); 2], nothing_more));
 }
 
 #[tokio::test]

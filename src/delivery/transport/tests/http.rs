@@ -8,8 +8,8 @@ use prost::Message as _;
 use std::{
     io::Read as _,
     sync::{Mutex, mpsc},
-    thread,
 };
+use tokio::sync::mpsc::unbounded_channel;
 
 #[tokio::test]
 async fn a_request_is_what_the_specification_asks_for() {
@@ -146,9 +146,12 @@ async fn all_signals_share_the_connection_that_is_kept() {
 
 #[tokio::test]
 async fn a_connection_that_the_receiver_closed_between_requests_is_made_anew() {
-    let address = receiver(|_, mut stream| {
+    let (closed, mut is_closed) = unbounded_channel();
+    let address = receiver(move |_, mut stream| {
         read(&mut stream).unwrap();
         answer(&mut stream, "200 OK", "", b"");
+        drop(stream);
+        closed.send(()).unwrap();
     });
     let transport = transport(endpoint(address));
     for _ in 0..3 {
@@ -156,6 +159,8 @@ async fn a_connection_that_the_receiver_closed_between_requests_is_made_anew() {
             .send(Signal::Traces, Bytes::from_static(b"some"))
             .await;
         assert_eq!(answered, accepted());
+        is_closed.recv().await.unwrap();
+        // In which the connection's task is told.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -190,13 +195,17 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn an_answer_that_comes_before_the_body_was_read_counts() {
-    let address = receiver(|_, mut stream| {
+    let (heard, is_heard) = mpsc::channel::<()>();
+    let is_heard = Mutex::new(is_heard);
+    let address = receiver(move |_, mut stream| {
         head(&mut stream).unwrap();
         answer(&mut stream, "413 Content Too Large", "", b"at most 4 MiB");
-        thread::sleep(Duration::from_millis(200));
+        // Closed before, the connection would be reset.
+        let _ = is_heard.lock().unwrap().recv();
     });
     let reason = "413 Payload Too Large: at most 4 MiB".to_owned();
     let answered = send(endpoint(address), vec![0; LARGE]).await;
+    drop(heard);
     assert_eq!(answered, Answer::TooLarge { reason });
 }
 

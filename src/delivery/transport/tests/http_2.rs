@@ -62,16 +62,15 @@ pub(super) struct ByHand {
     pub(super) settings: Vec<(u16, u32)>,
 }
 
-/// Serves each connection once a request has come.
+/// Serves each connection once a request has come, or its client has left.
 pub(super) fn by_hand(serve: impl Fn(ByHand) + Send + Sync + 'static) -> SocketAddr {
-    receiver(move |_, mut stream| {
-        stream.read_exact(&mut [0; 24]).unwrap();
+    receiver(move |_, stream| {
         let mut by_hand = ByHand {
             stream,
             settings: Vec::new(),
         };
-        by_hand.frame(SETTINGS, 0, 0, &[]).unwrap();
-        by_hand.hear();
+        // Who has left is met again in what `serve` does.
+        let _ = by_hand.hear();
         serve(by_hand);
     })
 }
@@ -90,13 +89,15 @@ impl ByHand {
         self.stream.write_all(&[&head, payload].concat())
     }
 
-    fn hear(&mut self) {
+    fn hear(&mut self) -> std::io::Result<()> {
+        self.stream.read_exact(&mut [0; 24])?;
+        self.frame(SETTINGS, 0, 0, &[])?;
         loop {
             let mut head = [0; 9];
-            self.stream.read_exact(&mut head).unwrap();
+            self.stream.read_exact(&mut head)?;
             let [a, b, c, kind, flags, ..] = head;
             let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            self.stream.read_exact(&mut payload).unwrap();
+            self.stream.read_exact(&mut payload)?;
             if kind == SETTINGS && flags & ACKNOWLEDGED == 0 {
                 self.settings = payload
                     .chunks_exact(6)
@@ -105,10 +106,10 @@ impl ByHand {
                         (number, u32::from_be_bytes([it[2], it[3], it[4], it[5]]))
                     })
                     .collect();
-                self.frame(SETTINGS, ACKNOWLEDGED, 0, &[]).unwrap();
+                self.frame(SETTINGS, ACKNOWLEDGED, 0, &[])?;
             }
             if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
-                return;
+                return Ok(());
             }
         }
     }

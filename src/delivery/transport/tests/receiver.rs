@@ -1,5 +1,6 @@
 //! A receiver of requests, by hand, so that it can break off wherever a test says.
 
+use socket2::{Domain, Socket, Type};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -25,12 +26,21 @@ pub(super) fn receiver(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static)
         for (number, stream) in listener.incoming().enumerate() {
             let (stream, serve) = (stream.unwrap(), Arc::clone(&serve));
             stream
-                .set_read_timeout(Some(Duration::from_secs(10)))
+                .set_read_timeout(Some(Duration::from_secs(60)))
                 .unwrap();
             thread::spawn(move || serve(number, stream));
         }
     });
     address
+}
+
+/// An address at which nobody listens, nor will while it is held.
+pub(super) fn nobody() -> (Socket, SocketAddr) {
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    held.bind(&any.into()).unwrap();
+    let address = held.local_addr().unwrap().as_socket().unwrap();
+    (held, address)
 }
 
 /// The next request; `None` when the client has closed.
