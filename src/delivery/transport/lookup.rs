@@ -103,6 +103,9 @@ mod tests {
             assert!(cut.is_err(), "it hangs");
             assert_eq!(lookup.permits.available_permits(), 0);
         }
+        while THREADS.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         assert_eq!(THREADS.load(Ordering::SeqCst), 1);
         HANGS.store(false, Ordering::SeqCst);
         assert!(lookup.call(name()).await.is_ok());
