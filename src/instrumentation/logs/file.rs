@@ -334,7 +334,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime
             .unwrap()
-            .block_on(worker.stop(Duration::from_secs(5)))
+            .block_on(worker.stop(Duration::from_secs(60)))
     }
 
     fn contents(directory: &Path) -> String {
@@ -397,8 +397,8 @@ mod tests {
         let flush = || {
             let buffer = file.buffer();
             let flushed =
-                worker.attend(Duration::from_secs(5), async move { buffer.flush().await });
-            worker::block_on(Duration::from_secs(10), flushed).flatten()
+                worker.attend(Duration::from_secs(60), async move { buffer.flush().await });
+            worker::block_on(Duration::from_secs(60), flushed).flatten()
         };
         assert!(flush().is_some(), "there is nothing to wait for");
         for line in ["one\n", "two\n"] {
