@@ -196,14 +196,13 @@ mod tests {
         assert!(trim(&frames, Origin::Call)[0].in_app);
     }
 
-    #[test]
-    fn capturing_does_not_wait_for_a_cold_resolve() {
-        const COLD: usize = 3;
+    /// What each capture took that was made beside so many cold resolves.
+    fn captures_beside_cold_resolves(most: usize) -> Vec<Duration> {
         let (resolving, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let mut took = thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(|| {
                 let stack = capture();
-                for _ in 0..COLD {
+                for _ in 0..most {
                     // Other tests warm the process-wide cache.
                     backtrace::clear_symbol_cache();
                     resolving.store(true, Ordering::SeqCst);
@@ -215,7 +214,7 @@ mod tests {
                 }
             });
             let mut took = Vec::new();
-            while done.load(Ordering::SeqCst) < COLD {
+            while done.load(Ordering::SeqCst) < most {
                 if resolving.load(Ordering::SeqCst) {
                     let start = Instant::now();
                     std::hint::black_box(capture());
@@ -225,14 +224,30 @@ mod tests {
                 }
             }
             took
-        });
-        took.sort();
-        let count = took.len();
-        // Behind the lock, captures pass between two addresses only: 800 in all where half a
-        // million pass without. A busy machine may stretch a few of these, not most.
-        assert!(count > 10_000, "{count} captures while {COLD} × resolving");
-        let (median, most) = (took[count / 2], took[count * 99 / 100]);
-        assert!(median < Duration::from_millis(1), "median {median:?}");
-        assert!(most < Duration::from_millis(20), "99 in 100 {most:?}");
+        })
+    }
+
+    #[test]
+    fn capturing_does_not_wait_for_a_cold_resolve() {
+        const COLD: usize = 3;
+        let mut told = Vec::new();
+        // Others use the machine as well.
+        for _ in 0..5 {
+            let mut took = captures_beside_cold_resolves(COLD);
+            took.sort();
+            let count = took.len();
+            let of_100 = |part: usize| took.get(count * part / 100).copied();
+            let (median, most) = (of_100(50), of_100(99));
+            // Behind the lock, captures pass between two addresses only: 800 in all where half a
+            // million pass without.
+            if count > 10_000
+                && median < Some(Duration::from_millis(1))
+                && most < Some(Duration::from_millis(20))
+            {
+                return;
+            }
+            told.push((count, median, most));
+        }
+        panic!("captures while {COLD} × resolving, their median and 99th in 100: {told:?}");
     }
 }
