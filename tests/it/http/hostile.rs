@@ -184,36 +184,45 @@ fn huge_trace_headers_are_ignored_at_the_price_of_a_plain_request() {
         response.extensions_mut().insert(current_trace());
         Ok::<_, Infallible>(response)
     }));
-    let mut fastest_of = |headers: &HeaderMap| {
-        let mut fastest = Duration::MAX;
-        let mut seen = None;
-        for _ in 0..100 {
-            let mut request = get("/orders/7");
-            *request.headers_mut() = headers.clone();
-            let started = Instant::now();
-            let answered = service.call(request).now_or_never();
-            fastest = fastest.min(started.elapsed());
-            let response = answered.unwrap().unwrap();
-            seen = response.extensions().get::<Option<TraceContext>>().cloned();
-        }
-        (fastest, seen.flatten().unwrap())
+    let mut made = 0;
+    let mut timed = |headers: &HeaderMap| {
+        made += 1;
+        let mut request = get("/orders/7");
+        *request.headers_mut() = headers.clone();
+        let started = Instant::now();
+        let answered = service.call(request).now_or_never();
+        let took = started.elapsed();
+        let response = answered.unwrap().unwrap();
+        let seen = response.extensions().get::<Option<TraceContext>>().cloned();
+        (took, seen.flatten().unwrap())
     };
     let mut plain = HeaderMap::new();
     plain.insert("traceparent", HeaderValue::from_static(GOOD));
     plain.insert("tracestate", HeaderValue::from_static("kitchen=1"));
-    let (plain, trace) = fastest_of(&plain);
+    let (_, trace) = timed(&plain);
     assert_eq!(trace.trace_id().to_string(), TRACE_ID);
     assert_eq!(trace.tracestate().unwrap(), "kitchen=1");
 
     for (what, headers, goes_on) in hostile_headers() {
-        let (took, trace) = fastest_of(&headers);
+        let (_, trace) = timed(&headers);
         let is_caller = trace.trace_id().to_string() == TRACE_ID;
         assert_eq!(is_caller, goes_on, "{what}");
         assert!(trace.is_sampled(), "{what}");
         assert_eq!(trace.tracestate(), None, "{what}");
-        // Reading 400 KB takes a hundred times as long in a build without optimisation.
-        let most = 3 * plain + Duration::from_micros(20);
-        assert!(took <= most, "{what}: {took:?}, a plain one {plain:?}");
+        // By turns, and once more where others use the machine: reading 400 KB takes a hundred times as
+        // long in a build without optimisation.
+        let mut told = Vec::new();
+        let is_cheap = (0..20).any(|_| {
+            let mut fastest = [Duration::MAX; 2];
+            for _ in 0..100 {
+                for (fastest, headers) in fastest.iter_mut().zip([&plain, &headers]) {
+                    *fastest = timed(headers).0.min(*fastest);
+                }
+            }
+            told.push(fastest);
+            fastest[1] <= 3 * fastest[0] + Duration::from_micros(20)
+        });
+        assert!(is_cheap, "{what}, beside a plain one: {told:?}");
     }
-    assert_eq!(telemetry.snapshot().outcomes(), [("completed", 800)]);
+    assert_eq!(telemetry.snapshot().outcomes(), [("completed", made)]);
 }
