@@ -32,7 +32,7 @@ mod transactions;
 mod users;
 
 /// On a machine that also compiles.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A telemetry with a backend in memory.
 #[derive(Debug)]

@@ -68,7 +68,7 @@ fn over(telemetry: &Telemetry) -> u64 {
     let rounds = (0..ROUNDS).map(|_| {
         let counts = (0..TIMES).map(|_| of_one(layer.layer(service_fn(answer))) - bare);
         let count: u64 = counts.sum();
-        assert!(runtime.block_on(telemetry.flush(Duration::from_secs(10))));
+        assert!(runtime.block_on(telemetry.flush(Duration::from_secs(60))));
         count
     });
     let least = rounds.min().unwrap();

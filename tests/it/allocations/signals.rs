@@ -23,7 +23,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::allocations;
 use super::requests::{BOXES, bare, get_of, layered, of_one};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Uses between two visits of the worker.
 const TIMES: u64 = 100;
 /// Visits until nothing grows any more.

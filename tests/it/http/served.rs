@@ -26,7 +26,7 @@ use super::connection::{Connection, Wire, within_patience};
 use super::numbers::Numbers;
 
 /// On a machine that also compiles.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::programs;
 use crate::started::Started;
 
 /// It prints after it has answered.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn rotel_takes_all_three_signals_over_http() {
