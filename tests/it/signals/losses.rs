@@ -1,6 +1,5 @@
 //! What becomes of records without a destination, beside a dead one, and after the end.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,11 +33,9 @@ async fn record(telemetry: &Telemetry) {
     ask(&app.layer(telemetry.http_layer()), "/").await;
 }
 
-/// Nobody listens there.
+/// Nobody listens there, nor does another test: no port is given out that is so low.
 fn dead(name: &str) -> Destination {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = socket.local_addr().unwrap();
-    Destination::otlp(name, format!("http://{address}"))
+    Destination::otlp(name, "http://127.0.0.1:1")
 }
 
 #[track_caller]
@@ -139,32 +136,36 @@ async fn beside_a_dead_destination_the_other_has_everything() {
     let begun = Instant::now();
     // The dead one is not through by then.
     assert!(!scene.telemetry.flush(Duration::from_millis(500)).await);
-    assert!(begun.elapsed() < Duration::from_secs(3));
-    assert_eq!(
-        (scene.backend.spans().len(), scene.backend.logs().len()),
-        (2, 3)
-    );
-    assert!(!scene.backend.metrics().is_empty());
-    for (signal, count) in [("traces", 2), ("logs", 3)] {
-        let row = scene.row("memory", signal);
-        assert_eq!((row.accepted(), row.acknowledged()), (count, count));
-        let row = scene.row("dead", signal);
-        assert_eq!((row.accepted(), row.acknowledged()), (count, 0));
-        assert_eq!(
-            (row.difference(), row.queued() + row.in_flight()),
-            (0, count),
-            "{row}"
-        );
-    }
-
+    assert!(begun.elapsed() < PATIENCE);
     let open = |destination| {
         let of = [("destination", destination)];
         let numbers = scene.telemetry.snapshot();
         numbers.gauge("orderscope.delivery.breaker.open", &of)
     };
-    assert_eq!((open("dead"), open("memory")), (1.0, 0.0));
+    let arrived = || {
+        let (spans, logs) = (scene.backend.spans().len(), scene.backend.logs().len());
+        (spans, logs, !scene.backend.metrics().is_empty())
+    };
+    // A busy machine may need longer than that.
+    while arrived() != (2, 3, true) || open("dead") != 1.0 {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", arrived());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(open("memory"), 0.0);
+    for (signal, count) in [("traces", 2), ("logs", 3)] {
+        let row = scene.row("memory", signal);
+        assert_eq!((row.accepted(), row.acknowledged()), (count, count));
+        let row = scene.row("dead", signal);
+        assert_eq!((row.accepted(), row.acknowledged()), (count, 0));
+        let dropped: u64 = row.dropped().map(|(_, count)| count).sum();
+        assert_eq!(
+            (row.difference(), row.queued() + row.in_flight() + dropped),
+            (0, count),
+            "{row}"
+        );
+    }
 
-    let report = scene.telemetry.shutdown(Duration::from_secs(2)).await;
+    let report = scene.telemetry.shutdown(PATIENCE).await;
     assert!(!report.is_complete());
     assert_balanced(report.ledger());
     assert_shown_as_it_is(&scene.telemetry, report.ledger());
