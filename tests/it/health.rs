@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use std::{
     net::Ipv4Addr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 use tower::ServiceExt as _;
 
 async fn asked(app: &Router, path: &str) -> (u16, Value) {
@@ -89,9 +89,14 @@ async fn a_check_that_panics_fails_and_harms_nobody() {
 
 #[tokio::test]
 async fn a_check_that_blocks_holds_up_neither_scrapes_nor_the_shutdown() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let (entered, mut has_entered) = unbounded_channel();
+    let (blocks, is_over) = std::sync::mpsc::channel::<()>();
+    let is_over = Mutex::new(is_over);
     let telemetry = Telemetry::builder("kitchen")
-        .readiness_check("stove", || {
-            std::thread::sleep(Duration::from_secs(3));
+        .readiness_check("stove", move || {
+            entered.send(()).unwrap();
+            let _ = is_over.lock().unwrap().recv_timeout(PATIENCE);
             Ok(())
         })
         .metrics_listener((Ipv4Addr::LOCALHOST, 0).into())
@@ -99,17 +104,14 @@ async fn a_check_that_blocks_holds_up_neither_scrapes_nor_the_shutdown() {
         .unwrap();
     let address = telemetry.metrics_address().unwrap();
     let blocked = tokio::spawn(async move { get(address, "/health/ready", &[]).await.is_ok() });
+    has_entered.recv().await.unwrap();
     let began = Instant::now();
-    tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(get(address, "/metrics", &[]).await.unwrap().status, 200);
     let report = telemetry.shutdown(Duration::from_millis(300)).await;
     assert!(!report.is_complete(), "the probe was cut off: {report}");
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < PATIENCE / 3, "{:?}", began.elapsed());
     assert!(!blocked.await.unwrap());
+    drop(blocks);
 }
 
 #[tokio::test]
