@@ -15,12 +15,16 @@ use orderscope::{
     events::{ActiveUsers, Feature, Funnel, Sessions, Transaction},
     export::{Destination, InMemory},
     metrics::Kind,
+    snapshot::Snapshot,
 };
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{BOTH, Subject, block_on};
 use crate::exposition::{Family, Format, Parser};
 use crate::prometheus::promtool_check_metrics;
+
+/// For what comes, on a machine that also compiles.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every instrument of the catalog: its name, its family on the page, its unit there.
 const NAMES: [(&str, &str, &str); 84] = [
@@ -579,10 +583,7 @@ fn each_family_is_of_its_declared_kind_unit_and_attributes() {
     for format in BOTH {
         let page = subject.parsed(&mut parser, format).unwrap();
         for (name, family, unit) in NAMES {
-            // Only one that others share ever is.
-            if name == "orderscope.shared_state.degraded"
-                || (UNSTABLE.contains(&name) && !cfg!(tokio_unstable))
-            {
+            if !is_here(name) {
                 continue;
             }
             let descriptor = catalog::ALL.iter().find(|d| d.name() == name).unwrap();
@@ -790,9 +791,29 @@ async fn busy(subject: &Subject) {
     let database = subject.telemetry.database("orders-db", pool);
     sqlx::query("SELECT 1").execute(&database).await.unwrap();
     subject.telemetry.watch_pool("cache", Talkative);
-    assert!(subject.telemetry.flush(Duration::from_secs(10)).await);
+    assert!(subject.telemetry.flush(PATIENCE).await);
     // How busy a worker is is told after a second.
     subject.advance(Duration::from_secs(1));
     // What is said of a session is counted a moment later.
-    std::thread::sleep(Duration::from_millis(200));
+    let began = std::time::Instant::now();
+    while !is_all_told(&subject.telemetry.snapshot()) {
+        assert!(began.elapsed() < PATIENCE, "of some family nothing is told");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether each family has a series that can have one here.
+fn is_all_told(numbers: &Snapshot) -> bool {
+    let is_told = |name| {
+        let metric = numbers.metric(name);
+        metric.is_some_and(|metric| !metric.series().is_empty())
+    };
+    let mut names = NAMES.iter().map(|(name, ..)| *name);
+    names.all(|name| is_told(name) || !is_here(name))
+}
+
+/// Of state that others share, and of what tokio tells by a flag, nothing may be there.
+fn is_here(name: &str) -> bool {
+    name != "orderscope.shared_state.degraded"
+        && (!UNSTABLE.contains(&name) || cfg!(tokio_unstable))
 }
