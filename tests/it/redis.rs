@@ -24,26 +24,38 @@ impl Redis {
     pub(crate) fn start_node() -> Self {
         const FURTHER: u16 = 10_000;
         let free = |port| TcpListener::bind(("127.0.0.1", port));
-        let port = std::iter::repeat_with(|| fastrand::u16(10_000..30_000))
-            .find(|port| free(*port).is_ok() && free(*port + FURTHER).is_ok());
-        let port = port.unwrap_or_default();
-        let file = env::temp_dir().join(format!("orderscope-nodes-{port}.conf"));
-        let _ = fs::remove_file(&file);
-        let file = file.to_string_lossy().into_owned();
-        let enabled = ["--cluster-enabled", "yes", "--cluster-config-file", &file];
-        Self::start_at(([127, 0, 0, 1], port).into(), &enabled.map(str::to_owned))
+        let ports = std::iter::repeat_with(|| fastrand::u16(10_000..30_000))
+            .filter(|port| free(*port).is_ok() && free(*port + FURTHER).is_ok());
+        Self::start_at_one_of(ports, |port| {
+            let file = env::temp_dir().join(format!("orderscope-nodes-{port}.conf"));
+            let _ = fs::remove_file(&file);
+            let file = file.to_string_lossy().into_owned();
+            let enabled = ["--cluster-enabled", "yes", "--cluster-config-file", &file];
+            enabled.map(str::to_owned).into()
+        })
     }
 
     /// With what else it is told, by its port.
-    pub(crate) fn start_with(arguments: impl FnOnce(u16) -> Vec<String>) -> Self {
-        // Free a moment ago, and not given out again soon.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        Self::start_at(address, &arguments(address.port()))
+    pub(crate) fn start_with(arguments: impl Fn(u16) -> Vec<String>) -> Self {
+        let ports = std::iter::repeat_with(|| {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port()
+        });
+        Self::start_at_one_of(ports, arguments)
     }
 
-    fn start_at(address: SocketAddr, arguments: &[String]) -> Self {
+    /// Between choosing a port and listening on it, another process can take it.
+    fn start_at_one_of(
+        ports: impl Iterator<Item = u16>,
+        arguments: impl Fn(u16) -> Vec<String>,
+    ) -> Self {
+        let start = |port| Self::start_at(([127, 0, 0, 1], port).into(), &arguments(port));
+        let started = ports.take(5).find_map(start);
+        started.expect("a free port in five attempts")
+    }
+
+    /// `None`: the port is taken.
+    fn start_at(address: SocketAddr, arguments: &[String]) -> Option<Self> {
         let program = program();
         let started = Command::new(&program)
             .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
@@ -59,14 +71,20 @@ impl Redis {
                 program.display()
             )
         });
-        let said = BufReader::new(process.stdout.take().unwrap());
-        let is_ready = |line: &String| line.contains("Ready to accept connections");
-        assert!(
-            said.lines()
-                .map_while(Result::ok)
-                .any(|line| is_ready(&line))
-        );
-        Self { process, address }
+        let mut said = Vec::new();
+        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+            said.push(line.unwrap());
+            if said
+                .last()
+                .is_some_and(|line| line.contains("Ready to accept connections"))
+            {
+                return Some(Self { process, address });
+            }
+        }
+        let _ = process.wait();
+        let said = said.join("\n");
+        assert!(said.contains("ddress already in use"), "it ended:\n{said}");
+        None
     }
 
     pub(crate) fn url(&self) -> String {
