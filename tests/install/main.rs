@@ -46,9 +46,23 @@ const CASE: &str = "ORDERSCOPE_INSTALL_CASE";
 /// How the process of a case exits that ran to its end; 0 would also be that of a harness which
 /// found no such test.
 const PASSED: i32 = 42;
-const SOON: Duration = Duration::from_secs(10);
+/// For what comes, on a machine that also compiles.
+const SOON: Duration = Duration::from_secs(60);
 /// No case takes that long.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
+
+/// The least of what is measured, until it is below `limit`: others use the machine as well.
+fn least(limit: Duration, mut measure: impl FnMut() -> Duration) -> Duration {
+    const TIMES: usize = 10;
+    let (mut least, began) = (Duration::MAX, Instant::now());
+    for time in 1.. {
+        least = least.min(measure());
+        if least < limit || (time >= TIMES && began.elapsed() > SOON) {
+            break;
+        }
+    }
+    least
+}
 
 /// Runs the calling test's `case` in a process of its own, with no variables of ours but these,
 /// and gives what it printed. In that process it runs the case and does not return.

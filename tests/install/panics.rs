@@ -186,8 +186,8 @@ fn sixty_four_threads_that_panic_at_once_all_come_to_their_end() {
             });
         }
         for _ in 0..THREADS {
-            let caught = ends.recv_timeout(SOON);
-            assert_eq!(caught.map(|caught| caught as u64), Ok(EACH));
+            // One that hangs is ended with its process.
+            assert_eq!(ends.recv().unwrap() as u64, EACH);
         }
         print_again();
         assert_eq!(calls.load(Ordering::SeqCst), THREADS * EACH);
