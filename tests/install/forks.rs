@@ -25,7 +25,7 @@ use metrics::{counter, describe_counter, gauge, histogram};
 use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry::{KeyValue, global};
 use orderscope::database;
-use orderscope::export::Reason;
+use orderscope::export::{LedgerRow, Reason};
 use orderscope::logs::LogFile;
 use orderscope::{Telemetry, capture_error, track_event};
 use tower::{Layer, ServiceExt, service_fn};
@@ -35,6 +35,8 @@ use super::{SOON, alone};
 
 const CHILDREN: usize = 20;
 const RECORDERS: usize = 4;
+/// The recorders rest while so many wait to be sent.
+const MOST_QUEUED: u64 = 1_000;
 /// As a child exits that did all it was to do.
 const WELL: i32 = 0;
 
@@ -145,6 +147,10 @@ impl Parent {
                         let _ = telemetry.ledger();
                     }
                     thread::sleep(Duration::from_micros(500));
+                    let queued = || telemetry.ledger().iter().map(LedgerRow::queued).sum();
+                    while !stops.load(Ordering::SeqCst) && MOST_QUEUED < queued() {
+                        thread::sleep(Duration::from_millis(5));
+                    }
                 }
             })
         });
@@ -171,7 +177,7 @@ impl Parent {
             rows.iter().all(|row| row.difference() == 0),
             "F26: {report}"
         );
-        let by_fork = |row: &orderscope::export::LedgerRow| {
+        let by_fork = |row: &LedgerRow| {
             row.dropped()
                 .find(|(reason, _)| *reason == Reason::Fork)
                 .unwrap()
