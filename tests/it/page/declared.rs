@@ -17,6 +17,7 @@ use orderscope::{
     metrics::Kind,
     snapshot::Snapshot,
 };
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{BOTH, Subject, block_on};
@@ -795,7 +796,7 @@ async fn busy(subject: &Subject) {
     // How busy a worker is is told after a second.
     subject.advance(Duration::from_secs(1));
     // What is said of a session is counted a moment later.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while !is_all_told(&subject.telemetry.snapshot()) {
         assert!(began.elapsed() < PATIENCE, "of some family nothing is told");
         std::thread::sleep(Duration::from_millis(10));
