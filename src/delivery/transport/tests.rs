@@ -43,11 +43,14 @@ fn transport(endpoint: Endpoint) -> Arc<dyn Transport> {
 }
 
 async fn send(endpoint: Endpoint, body: impl Into<Bytes>) -> Answer {
-    let most = endpoint.timeout + AMPLE;
-    let transport = transport(endpoint);
+    let within = endpoint.timeout;
+    send_over(&*transport(endpoint), within, body).await
+}
+
+async fn send_over(transport: &dyn Transport, within: Duration, body: impl Into<Bytes>) -> Answer {
     let attempt = transport.send(Signal::Traces, body.into());
     // Not the attempt's own deadline, which may be what is missing.
-    let ended = tokio::time::timeout(most, attempt).await;
+    let ended = tokio::time::timeout(within + AMPLE, attempt).await;
     ended.expect("an attempt ends")
 }
 

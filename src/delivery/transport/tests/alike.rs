@@ -262,7 +262,7 @@ async fn whoever_reads_no_more_keeps_no_connection_of_an_attempt_that_has_ended(
             let mut endpoint = endpoint.clone();
             endpoint.timeout = within;
             let transport = transport(endpoint);
-            match transport.send(Signal::Traces, vec![0; LARGE].into()).await {
+            match send_over(&*transport, within, vec![0; LARGE]).await {
                 Answer::Unavailable { after: None, .. } => Ok(transport),
                 otherwise => Err(otherwise),
             }

@@ -246,7 +246,7 @@ async fn a_black_hole_may_have_taken_what_was_sent_whole_and_is_connected_anew()
         endpoint.timeout = within;
         let transport = transport(endpoint);
         for (size, is_meant) in [(1_000, is_unanswered as Meant), (1_000_000, is_unavailable)] {
-            let answered = transport.send(Signal::Traces, vec![0; size].into()).await;
+            let answered = send_over(&*transport, within, vec![0; size]).await;
             if !is_meant(&answered) {
                 return Err(answered);
             }
