@@ -178,12 +178,17 @@ fn both(address: SocketAddr) -> [Endpoint; 2] {
     [endpoint(address), grpc(address)]
 }
 
-/// Accepts connections, and neither reads nor answers for as long as any test takes.
+/// Accepts connections, and neither reads nor answers.
 fn black_hole() -> SocketAddr {
-    receiver(|_, stream| {
-        thread::sleep(Duration::from_secs(3_600));
-        drop(stream);
-    })
+    receiver(|_, stream| hold(&stream, &AtomicBool::new(false)))
+}
+
+/// Reads nothing, for as long as any test takes; notes that there would be something.
+fn hold(stream: &TcpStream, is_reached: &AtomicBool) {
+    if stream.peek(&mut [0]).is_ok_and(|come| come > 0) {
+        is_reached.store(true, Ordering::SeqCst);
+    }
+    thread::sleep(Duration::from_secs(3_600));
 }
 
 #[tokio::test]
@@ -242,13 +247,15 @@ async fn whoever_accepts_and_never_answers_holds_an_attempt_until_its_deadline()
 /// Tasks hold connections, and what is sent on them.
 #[tokio::test]
 async fn whoever_reads_no_more_keeps_no_connection_of_an_attempt_that_has_ended() {
-    let plain = black_hole();
+    // A connection on which nothing was sent yet may be kept.
+    let is_reached = Arc::new(AtomicBool::new(false));
+    let [by_plain, by_secure] = [(); 2].map(|()| Arc::clone(&is_reached));
+    let plain = receiver(move |_, stream| hold(&stream, &by_plain));
     let authority = Authority::new();
-    let secure = behind_tls(&authority, None, |mut stream| {
+    let secure = behind_tls(&authority, None, move |mut stream| {
         // Whoever has left by then is held all the same.
         let _ = stream.conn.complete_io(&mut stream.sock);
-        thread::sleep(10 * AMPLE);
-        drop(stream);
+        hold(&stream.sock, &by_secure);
     });
     let [by_http, by_grpc] = both(secure).map(|mut endpoint| {
         let url = format!("https://localhost:{}/v1/traces", secure.port());
@@ -262,9 +269,11 @@ async fn whoever_reads_no_more_keeps_no_connection_of_an_attempt_that_has_ended(
             let mut endpoint = endpoint.clone();
             endpoint.timeout = within;
             let transport = transport(endpoint);
-            match send_over(&*transport, within, vec![0; LARGE]).await {
-                Answer::Unavailable { after: None, .. } => Ok(transport),
-                otherwise => Err(otherwise),
+            is_reached.store(false, Ordering::SeqCst);
+            let answered = send_over(&*transport, within, vec![0; LARGE]).await;
+            match is_unavailable(&answered) && is_reached.load(Ordering::SeqCst) {
+                true => Ok(transport),
+                false => Err(answered),
             }
         });
         let _kept = kept.await;
