@@ -9,9 +9,12 @@ mod critical;
 mod event;
 mod fields;
 mod levels;
+mod masked;
 
 pub(crate) use composed::Composed;
-pub(crate) use event::{REQUEST_TARGET, REQUEST_TARGET_ALWAYS, Written, unless_too_deep};
+pub(crate) use event::{
+    REQUEST_TARGET, REQUEST_TARGET_ALWAYS, SQLX_TARGET, Written, unless_too_deep,
+};
 pub(crate) use fields::{Fields, Limits, MESSAGE, Value, cut, names, overlay, read};
 pub use levels::Levels;
 
@@ -119,6 +122,9 @@ pub(crate) enum Record {
     Foreign(Bytes),
 }
 
+/// How the EventNames begin of what we make of queries, which is no event of the business.
+pub(crate) const OF_DATABASES: &str = "orderscope.db.";
+
 /// Which records are lost first when there is no room: the last of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Priority {
@@ -126,7 +132,7 @@ pub(crate) enum Priority {
     Errors,
     /// Business events.
     Events,
-    /// Log lines and spans.
+    /// Log lines, spans, and what is told of queries.
     Routine,
 }
 
@@ -146,6 +152,7 @@ impl Record {
         match self {
             Self::Error(..) => Priority::Errors,
             Self::Log(log) if log.event_name == EXCEPTION => Priority::Errors,
+            Self::Log(log) if log.event_name.starts_with(OF_DATABASES) => Priority::Routine,
             Self::Log(log) if !log.event_name.is_empty() => Priority::Events,
             Self::Log(_) | Self::Request(_) | Self::Span(_) | Self::Foreign(_) => Priority::Routine,
         }

@@ -2,7 +2,7 @@
 //! spool, the logs and the text of a panic.
 //!
 //! Where there is structure, the name decides ([`is_secret_name`]) and URLs keep keys without
-//! values ([`url`]). In free text ([`text`]) what looks like a secret is masked: a value behind a
+//! values ([`url`]), SQL its words ([`sql`]). In free text ([`text`]) what looks like a secret is masked: a value behind a
 //! secret name, credentials of an `Authorization` header, user information and queries of URLs,
 //! JSON web tokens, keys with a known prefix, private keys, card numbers. Text is scanned once, in
 //! linear time, whatever it holds; masking twice is masking once.
@@ -24,6 +24,11 @@ pub(crate) use names::is_secret_name;
 
 /// What stands where a secret stood.
 pub(crate) const MASK: &str = "***";
+
+/// Whether an attribute of this name holds SQL, by OpenTelemetry's conventions of today and before.
+pub(crate) fn is_sql_name(name: &str) -> bool {
+    matches!(name, "db.query.text" | "db.statement")
+}
 
 /// A URL: its user information and the values of its query are masked, its path is masked as text is.
 /// Its host and port, which metrics name too, are told as they are.

@@ -123,6 +123,7 @@ impl Visit for Written<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         match name(field) {
             name if self.is_message(name) => self.fields.message(value),
+            SQLX_SUMMARY if is_of_sqlx(field) => self.fields.sql(SQLX_SUMMARY, value),
             name => self.fields.text(name, value),
         }
     }
@@ -137,6 +138,15 @@ impl Visit for Written<'_> {
             name => self.fields.display(name, Debugged(value)),
         }
     }
+}
+
+/// What sqlx tells of each query it runs, and of a slow one as a warning.
+pub(crate) const SQLX_TARGET: &str = "sqlx::query";
+/// In which it says how a statement begins, values and all.
+const SQLX_SUMMARY: &str = "summary";
+
+fn is_of_sqlx(field: &Field) -> bool {
+    field.callsite().0.metadata().target() == SQLX_TARGET
 }
 
 /// A raw identifier names the same field as the plain one; no name at all is the message's.

@@ -4,7 +4,7 @@
 //! Each is its name (length in 2 bytes), a tag, and the value: 8 bytes, or a length in 4 and the
 //! text. What must not leave the process is masked as it is written.
 
-use super::Composed;
+use super::{Composed, masked::Masked};
 use crate::redaction;
 use std::{
     borrow::Cow,
@@ -155,11 +155,16 @@ impl Fields {
         self.write_text(name, value, Masked::Not);
     }
 
+    /// A text of SQL that comes from outside: without its values.
+    pub(crate) fn sql(&mut self, name: &str, value: &str) {
+        self.write_text(name, value, Masked::Sql);
+    }
+
     /// As [`text`](Self::text), of what has to be formatted. No lock is held meanwhile.
     pub(crate) fn display(&mut self, name: &str, value: impl fmt::Display) {
         match Masked::of(name) {
             Masked::Whole => self.word(name, redaction::MASK),
-            masked @ (Masked::ByPattern | Masked::Not) => self.write_display(name, value, masked),
+            masked => self.write_display(name, value, masked),
         }
     }
 
@@ -234,11 +239,7 @@ impl Fields {
         }
         // Cut first: the search for secrets costs by the byte.
         let value = self.cut(value, self.limit(name));
-        let value = match masked {
-            Masked::Not => Cow::Borrowed(value),
-            Masked::ByPattern => redaction::text(value),
-            Masked::Whole => Cow::Borrowed(redaction::MASK),
-        };
+        let value = masked.apply(value);
         let length = u32::try_from(value.len()).unwrap_or_default();
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(value.as_bytes());
@@ -260,9 +261,7 @@ impl Fields {
         let _ = write!(text, "{value}");
         self.truncated += u64::from(text.is_full);
         let written = str::from_utf8(&self.bytes[begin..]).unwrap_or_default();
-        if let Masked::ByPattern = masked
-            && let Cow::Owned(masked) = redaction::text(written)
-        {
+        if let Cow::Owned(masked) = masked.apply(written) {
             self.bytes.truncate(begin);
             self.bytes.extend_from_slice(masked.as_bytes());
         }
@@ -288,22 +287,6 @@ impl Fields {
 
 /// A text as long as a message may be.
 const STACK_TRACE: &str = "exception.stacktrace";
-
-#[derive(Clone, Copy)]
-enum Masked {
-    Not,
-    ByPattern,
-    Whole,
-}
-
-impl Masked {
-    fn of(name: &str) -> Self {
-        match redaction::is_secret_name(name) {
-            true => Self::Whole,
-            false => Self::ByPattern,
-        }
-    }
-}
 
 /// Takes text up to a limit, and ends the formatting of what is longer.
 struct Bounded<'a> {

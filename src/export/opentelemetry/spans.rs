@@ -4,7 +4,10 @@ use super::Above;
 use crate::{
     delivery::Handoff,
     records::{Limits, Record},
-    redaction,
+    redaction::{
+        self,
+        sql::{self, Dialect},
+    },
     semconv::{EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE},
 };
 use ::opentelemetry::Context;
@@ -95,7 +98,12 @@ impl Cleaning<'_> {
                 EXCEPTION_MESSAGE | EXCEPTION_STACKTRACE => self.limits.message_bytes,
                 _ => self.limits.value_bytes,
             };
-            self.value(value, limit);
+            match &mut value.value {
+                Some(any_value::Value::StringValue(text)) if redaction::is_sql_name(key) => {
+                    *text = sql::masked(text, Dialect::Unknown);
+                }
+                _ => self.value(value, limit),
+            }
         }
     }
 
@@ -411,12 +419,14 @@ mod tests {
         let mut span = tracer.start("x");
         span.set_attribute(KeyValue::new("password", 1234));
         span.set_attribute(KeyValue::new("statement", "0123456789ab"));
+        span.set_attribute(KeyValue::new("db.statement", "SELECT 'Ada'"));
         span.add_event("e", vec![KeyValue::new("api_key", "k")]);
         span.end();
         let span = spans(fixture.handoff).remove(0);
         let text = |attribute: &super::KeyValue| attribute.value.clone().unwrap();
         assert_eq!(text(&span.attributes[0]), super::text("***"));
         assert_eq!(text(&span.attributes[1]), super::text("0123456789"));
+        assert_eq!(text(&span.attributes[2]), super::text("SELECT ?"));
         assert_eq!(text(&span.events[0].attributes[0]), super::text("***"));
         assert_eq!(fixture.truncated.load(Ordering::Relaxed), 1);
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     pipeline::{Ended, Pipeline, Traits},
+    records::SQLX_TARGET,
     redaction::sql::Dialect,
 };
 use std::{
@@ -21,8 +22,6 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// What sqlx emits of each query.
-const QUERY: &str = "sqlx::query";
 /// Our mark on queries that a handle measures; a span of the request's own target, which is no
 /// record's.
 const MEASURED: &str = "orderscope::request::measured";
@@ -45,7 +44,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     IS_LISTENED_TO.store(true, Ordering::Relaxed);
-    let targets = [QUERY, MEASURED].map(|target| (target, LevelFilter::TRACE));
+    let targets = [SQLX_TARGET, MEASURED].map(|target| (target, LevelFilter::TRACE));
     let targets: Targets = targets.into_iter().collect();
     BareQueries { pipeline }.with_filter(targets)
 }
@@ -66,7 +65,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if event.metadata().target() != QUERY || self.pipeline.handoff.is_forked() {
+        if event.metadata().target() != SQLX_TARGET || self.pipeline.handoff.is_forked() {
             return;
         }
         let mut scope = context.event_scope(event).into_iter().flatten();
@@ -87,6 +86,7 @@ where
             rows: told.rows,
             error: "",
             is_slow: false,
+            is_served: true,
             exemplar: None,
         };
         source.record(&source.statement(text), &ended);

@@ -18,7 +18,7 @@ use tower::{Layer as _, ServiceExt};
 use tracing::{error, info, info_span, instrument, warn};
 
 /// Each secret but those of digits has its number in it: `hush01`, `hush02` …
-pub(crate) const NUMBERED: usize = 46;
+pub(crate) const NUMBERED: usize = 49;
 /// Secrets that are numbers: a card's, a pin, a verification value.
 pub(crate) const DIGITS: [&str; 3] = ["4242424242424242", "70031337", "80042448"];
 
@@ -34,6 +34,8 @@ pub(crate) const TOLD_BY_LINES: &[&str] = &[
     "user: \\\"bob\\\"",
     "captured twice",
     "the kitchen is on fire: gas: valve 7",
+    "UPDATE customers SET email=? WHERE id = ?",
+    "FROM couriers WHERE phone = ?",
 ];
 /// Of spans, errors and events.
 pub(crate) const TOLD_BY_RECORDS: &[&str] = &[
@@ -118,6 +120,14 @@ fn log_lines() {
     let headers = std::collections::BTreeMap::from([("set-cookie", "sid=hush18; Path=/")]);
     info!("answered {headers:?}");
     info!("key -----BEGIN PRIVATE KEY-----\nMIIhush19\n-----END PRIVATE KEY----- read");
+    // As sqlx tells of a slow one.
+    warn!(
+        target: "sqlx::query",
+        summary = "UPDATE customers SET email='hush47' …",
+        db.statement = "\n\nUPDATE customers SET email='hush48' WHERE id = 17\n",
+        "slow statement"
+    );
+    info!(db.query.text = %"SELECT name FROM couriers WHERE phone = 'hush49'", "read");
 }
 
 #[instrument(err, fields(access_token = tracing::field::Empty))]
