@@ -26,7 +26,7 @@ use crate::{
     records::{Fields, names},
     semconv,
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 use trail::Trail;
 
 /// The request that the calling code runs for. Boxed wherever it is held: it moves with every poll.
@@ -44,7 +44,7 @@ pub(crate) struct Request {
     /// What happened so far; `None`: nothing that is kept.
     pub(crate) trail: Option<Trail>,
     /// How often what ran in it; `None`: nothing did.
-    pub(crate) repeats: Option<Box<Repeats>>,
+    pub(crate) repeats: Option<Arc<Repeats>>,
 }
 
 impl Request {

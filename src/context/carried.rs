@@ -1,6 +1,6 @@
 //! Taking the context where it would not go by itself.
 
-use super::{CURRENT, Request, active, enter, trace};
+use super::{Request, active, enter, trace, with_request_mut};
 use crate::ids::SpanContext;
 use pin_project_lite::pin_project;
 use std::{
@@ -35,10 +35,11 @@ pin_project! {
 pub fn carry<F>(future: F) -> Carried<F> {
     Carried {
         inner: future,
-        request: CURRENT
-            .try_with(|current| current.try_borrow().ok()?.clone())
-            .ok()
-            .flatten(),
+        request: with_request_mut(|request| {
+            // What both run is counted together.
+            request.repeats.get_or_insert_default();
+            Box::new(request.clone())
+        }),
         span: active(),
     }
 }

@@ -1,15 +1,20 @@
 //! What runs again and again within one request.
 
 use super::with_request_mut;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
 /// Different things that are counted in one request; later ones are not.
 const MOST: usize = 32;
 
-/// How often what ran, in one piece of memory.
-#[derive(Clone, Debug, Default)]
+/// How often what ran, in the request and in what is carried from it, which may run beside it.
+#[derive(Debug, Default)]
 pub(crate) struct Repeats {
-    counts: [(u64, u32); MOST],
-    length: usize,
+    /// What ran, and how often; 0: nothing yet.
+    counts: [(AtomicU64, AtomicU32); MOST],
+    is_closed: bool,
 }
 
 /// Counts what `key` stands for in the current request: how often it ran by now, this time included.
@@ -22,31 +27,41 @@ pub(crate) fn repeated(key: u64) -> u32 {
 
 impl Repeats {
     /// Nothing is counted any more.
-    pub(crate) fn closed() -> Self {
-        Self {
-            length: MOST,
+    pub(crate) fn closed() -> Arc<Self> {
+        Arc::new(Self {
+            is_closed: true,
             ..Self::default()
-        }
+        })
     }
 
-    fn count(&mut self, key: u64) -> u32 {
-        let mut counted = self.counts.iter_mut().take(self.length);
-        if let Some((_, count)) = counted.find(|(known, _)| *known == key) {
-            *count = count.saturating_add(1);
-            return *count;
-        }
-        let Some(free) = self.counts.get_mut(self.length) else {
+    #[inline]
+    fn count(&self, key: u64) -> u32 {
+        if self.is_closed {
             return 0;
-        };
-        *free = (key, 1);
-        self.length += 1;
-        1
+        }
+        let key = key.max(1);
+        let counted = self.counts.iter().find(|(known, _)| is_of(known, key));
+        counted.map_or(0, |(_, count)| {
+            count.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+        })
+    }
+}
+
+/// Whether a place is that of `key`, which takes it if it is free.
+#[inline]
+fn is_of(place: &AtomicU64, key: u64) -> bool {
+    const FREE: u64 = 0;
+    match place.load(Ordering::Relaxed) {
+        FREE => place
+            .compare_exchange(FREE, key, Ordering::Relaxed, Ordering::Relaxed)
+            .map_or_else(|taken| taken == key, |_| true),
+        known => known == key,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Request, enter};
+    use super::super::{Request, carry, enter};
     use super::*;
     use crate::pipeline::Pipeline;
 
@@ -65,7 +80,7 @@ mod tests {
         }
         {
             let mut stream = request();
-            stream.as_mut().unwrap().repeats = Some(Box::new(Repeats::closed()));
+            stream.as_mut().unwrap().repeats = Some(Repeats::closed());
             let _stream = enter(&mut stream);
             assert_eq!([repeated(7), repeated(8), repeated(7)], [0; 3]);
         }
@@ -73,5 +88,28 @@ mod tests {
         assert_eq!(repeated(7), 3);
         let beyond = (100..200).map(repeated).filter(|count| *count == 0);
         assert_eq!(beyond.count(), 100 - (MOST - 2));
+    }
+
+    #[test]
+    fn what_is_carried_from_a_request_is_counted_with_it() {
+        let mut request = Some(Request::for_tests(Pipeline::for_tests(&[]), true));
+        let mut tasks = Vec::new();
+        {
+            let _request = enter(&mut request);
+            tasks.extend((0..4).map(|_| carry(async { (0..100).map(|_| repeated(7)).collect() })));
+        }
+        let runs = tasks.into_iter().map(|task| {
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build();
+                runtime.unwrap().block_on(task)
+            })
+        });
+        let runs: Vec<_> = runs.collect();
+        let counts: Vec<Vec<u32>> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+        let mut counts = counts.concat();
+        counts.sort_unstable();
+        assert!(counts.into_iter().eq(1..=400), "each number comes once");
+        let _request = enter(&mut request);
+        assert_eq!(repeated(7), 401);
     }
 }

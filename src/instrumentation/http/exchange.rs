@@ -8,7 +8,7 @@ use super::{
     body::BytesRead,
     instruments::{Alike, Instruments, Measure, Route},
     outcome::Outcome,
-    request::{Protocol, Traits},
+    request::{Protocol, Traits, is_event_stream},
     request_span::RequestSpan,
     unwound::Panicked,
     upgrade::{self, UpgradedStream},
@@ -28,7 +28,6 @@ use span::SpanDraft;
 use std::{sync::Arc, time::Instant};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// The attribute `stream.kind` of an event stream.
 const SSE: &str = "sse";
 
@@ -212,7 +211,7 @@ impl Exchange {
                     self.ends_by = EndsBy::EventStream { since: now, active };
                     if let Some(request) = &mut self.request {
                         // It asks again and again for what is new.
-                        request.repeats = Some(Box::new(context::Repeats::closed()));
+                        request.repeats = Some(context::Repeats::closed());
                     }
                 }
             }
@@ -310,11 +309,4 @@ impl Exchange {
         let span = self.request.as_ref()?.trace.span();
         self.instruments.pipeline.settings.exemplars.choose(span)
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..EVENT_STREAM.len()))
-        .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
 }
