@@ -51,10 +51,7 @@ pub(super) fn request(span: &RequestSpan, anchor: &Anchor, out: &mut Vec<u8>) {
         wire::text(out, TRACE_STATE, state.unwrap_or_default());
     }
     // `{method} {route}`.
-    let method = match span.method {
-        "_OTHER" => "HTTP",
-        known => known,
-    };
+    let method = semconv::method_in_names(span.method);
     let route = span.route.map_or(0, |route| 1 + route.len());
     wire::head(out, NAME, method.len() + route);
     out.extend_from_slice(method.as_bytes());

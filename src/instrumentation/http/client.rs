@@ -42,7 +42,7 @@ use tower_service::Service;
 /// | the call ends | `error.type` |
 /// | --- | --- |
 /// | with the last byte of the response's body | the status, from 400 on |
-/// | with its head: no body follows it, or an event stream or an upgraded connection does | the status, from 400 on |
+/// | with its head: no body follows it, or an event stream, gRPC's messages or an upgraded connection do | the status, from 400 on; gRPC's own status, which may come last, is not read |
 /// | when its body is dropped though nobody asked for any of it | the status, from 400 on |
 /// | when its body is dropped amid reading, or its future before there is a head | `cancelled` |
 /// | when its body breaks off | `body`; `timeout` where that is why |

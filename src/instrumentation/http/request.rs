@@ -114,21 +114,26 @@ fn index_of(method: &Method) -> u8 {
 }
 
 impl Protocol {
-    fn of(headers: &HeaderMap) -> Self {
-        let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
-        let is = |prefix: &[u8]| {
-            content_type
-                .get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        if is(b"application/grpc-web") {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        if is_of_type(headers, b"application/grpc-web") {
             Self::GrpcWeb
-        } else if is(b"application/grpc") {
+        } else if is_of_type(headers, b"application/grpc") {
             Self::Grpc
         } else {
             Self::Http
         }
     }
+}
+
+/// Whether a response's body is an event stream, which lasts for as long as anybody listens.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    is_of_type(headers, b"text/event-stream")
+}
+
+fn is_of_type(headers: &HeaderMap, begins: &[u8]) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+    let start = content_type.get(..begins.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(begins))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The record-once guard of an outgoing call.
 
 use super::{
-    super::request::Traits,
+    super::request::{Protocol, Traits, is_event_stream},
     UrlTemplate,
     failure::Known,
     peers::{Alike, Client, Peer, Series},
@@ -12,7 +12,7 @@ use crate::{
     records::{Fields, Record, Signal, Span, SpanKind},
     redaction, semconv,
 };
-use ::http::{Method, Request, Response, StatusCode, header};
+use ::http::{Method, Request, Response, StatusCode};
 use compact_str::{CompactString, format_compact};
 use std::{any::Any, time::Instant};
 
@@ -21,7 +21,6 @@ const CANCELLED: &str = "cancelled";
 /// That of one whose response's body broke off.
 const BODY: &str = "body";
 const TIMEOUT: &str = "timeout";
-const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// One outgoing call. It starts as one that is given up, is told how it ends, and records when it is
 /// dropped.
@@ -98,10 +97,10 @@ impl Call {
         self.error = "";
         let is_tunnel = self.method == Method::CONNECT.as_str() && response.status().is_success();
         let is_upgraded = is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let content_type = response.headers().get(header::CONTENT_TYPE);
-        let is_event_stream =
-            content_type.is_some_and(|of| of.as_bytes().starts_with(EVENT_STREAM));
-        (!is_over && !is_upgraded && !is_event_stream).then_some(self)
+        // It lasts for as long as both want to.
+        let is_stream = is_event_stream(response.headers())
+            || Protocol::of(response.headers()) != Protocol::Http;
+        (!is_over && !is_upgraded && !is_stream).then_some(self)
     }
 
     /// There is an error in place of a head.
@@ -145,9 +144,10 @@ impl Call {
     }
 
     fn name(&self) -> CompactString {
+        let method = semconv::method_in_names(self.method);
         match self.template {
-            "" => CompactString::const_new(self.method),
-            template => format_compact!("{} {template}", self.method),
+            "" => CompactString::const_new(method),
+            template => format_compact!("{method} {template}"),
         }
     }
 }

@@ -11,7 +11,10 @@ use ::http::{Request, StatusCode, Uri, header, uri::Authority};
 use rustc_hash::FxBuildHasher;
 use std::{
     hash::BuildHasher as _,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// Distinct servers; the registry caps their series lower.
@@ -20,8 +23,9 @@ const PEERS: usize = 1_000;
 const HOSTS: usize = 100;
 /// Bytes of one; longer ones name nobody.
 const LONGEST_HOST: usize = 255;
-/// Distinct combinations of method, status, error and template of one server.
+/// Distinct combinations of method, status, error and template: of one server, and of all.
 const COMBINATIONS: usize = 512;
+const ALL_COMBINATIONS: usize = 4_096;
 
 /// Made once for each telemetry, and leaked with it.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Client {
     peers: InsertOnlyMap<(Box<str>, u16), Peer>,
     /// By the `Host` of calls whose URL names no server. Where they are passed on, a client may choose it.
     hosts: InsertOnlyMap<(Box<str>, u16), Peer>,
+    /// What all of them were seen with.
+    combinations: AtomicUsize,
     overflow: OnceLock<Arc<Histogram>>,
     /// Where a forked child records what nobody recorded before.
     nowhere: Arc<Histogram>,
@@ -74,6 +80,7 @@ impl Client {
             durations,
             peers: InsertOnlyMap::new(PEERS / 4, PEERS),
             hosts: InsertOnlyMap::new(HOSTS / 4, HOSTS),
+            combinations: AtomicUsize::new(0),
             overflow: OnceLock::new(),
         }))
     }
@@ -83,7 +90,8 @@ impl Client {
     pub(super) fn peer<B>(&self, request: &Request<B>) -> Option<&Peer> {
         let uri = request.uri();
         let (known, spelled) = match server(uri) {
-            Some(server) => (&self.peers, server),
+            Some(server) if server.len() <= LONGEST_HOST => (&self.peers, server),
+            Some(_) => (&self.peers, ""),
             None => (&self.hosts, host(request)),
         };
         let port = port_of_scheme(uri);
@@ -109,7 +117,13 @@ impl Client {
         let hash = FxBuildHasher.hash_one(alike);
         let is_it = |known: &Alike| known == alike;
         peer.series.get(hash, is_it).or_else(|| {
-            let make = || (*alike, self.make(peer, alike));
+            if self.combinations.load(Ordering::Relaxed) >= ALL_COMBINATIONS {
+                return None;
+            }
+            let make = || {
+                self.combinations.fetch_add(1, Ordering::Relaxed);
+                (*alike, self.make(peer, alike))
+            };
             peer.series.insert(hash, is_it, make)
         })
     }

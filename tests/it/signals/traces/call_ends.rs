@@ -286,18 +286,84 @@ async fn servers_beyond_the_caps_are_counted_together() {
     let answer = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
     let calls = scene.telemetry.client_layer().layer(service_fn(answer));
     for number in 0..2_500 {
-        let call = calls.clone();
         let url = format!("http://kitchen-{number}.test/");
-        drop(call.oneshot(request(&url)).await.unwrap());
+        for _ in 0..2 {
+            let call = calls.clone();
+            drop(call.oneshot(request(&url)).await.unwrap());
+        }
     }
     let numbers = scene.telemetry.snapshot();
     assert!(numbers.metric(DURATION).unwrap().series().len() <= 2_001);
-    assert_eq!(numbers.histogram(DURATION, &[]).count(), 2_500);
+    assert_eq!(numbers.histogram(DURATION, &[]).count(), 5_000);
     let beyond = numbers.histogram(DURATION, &[("otel_metric_overflow", "true")]);
     let overflowed = [("metric", DURATION)];
     let counted = numbers.counter("orderscope.series.overflowed", &overflowed);
     assert_eq!(beyond.count(), counted);
-    assert!(counted >= 500);
+    assert!(counted >= 1_000);
+}
+
+#[tokio::test]
+async fn answers_of_all_kinds_from_many_servers_are_all_counted() {
+    let scene = Scene::new();
+    let answer = async |call: Request<Body>| {
+        let status = call.uri().path().trim_start_matches('/');
+        let answer = Response::builder().status(status);
+        Ok::<_, Infallible>(answer.body(Body::empty()).unwrap())
+    };
+    let calls = scene.telemetry.client_layer().layer(service_fn(answer));
+    for server in 0..12 {
+        for status in 200..600 {
+            let url = format!("http://kitchen-{server}.test/{status}");
+            drop(calls.clone().oneshot(request(&url)).await.unwrap());
+        }
+    }
+    let numbers = scene.telemetry.snapshot();
+    assert!(numbers.metric(DURATION).unwrap().series().len() <= 2_001);
+    assert_eq!(numbers.histogram(DURATION, &[]).count(), 12 * 400);
+}
+
+#[tokio::test]
+async fn a_server_whose_name_is_longer_than_names_are_is_none() {
+    let scene = Scene::new();
+    let answer = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
+    let calls = scene.telemetry.client_layer().layer(service_fn(answer));
+    let longest = "a".repeat(255 - ":80".len());
+    for host in [format!("{longest}:80"), format!("{longest}b:80")] {
+        let call = calls.clone().oneshot(request(&format!("http://{host}/")));
+        drop(call.await.unwrap());
+    }
+    let spans = scene.spans().await;
+    assert_eq!(spans[0].says("server.address"), longest);
+    assert!(spans[1].attribute("server.address").is_none());
+}
+
+#[tokio::test]
+async fn a_method_that_nobody_knows_is_http_in_a_name() {
+    let scene = Scene::new();
+    let answer = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
+    let calls = scene.telemetry.client_layer().layer(service_fn(answer));
+    let call = Request::builder().method("PWN").uri("http://kitchen.test/");
+    let call = calls.oneshot(call.body(Body::empty()).unwrap());
+    drop(call.await.unwrap());
+    let span = scene.span().await;
+    assert_eq!(span.name, "HTTP");
+    assert_eq!(span.says("http.request.method"), "_OTHER");
+}
+
+#[tokio::test]
+async fn what_lasts_for_as_long_as_both_want_ends_with_its_head() {
+    for content_type in ["Text/Event-Stream; charset=utf-8", "application/grpc+proto"] {
+        let scene = Scene::new();
+        let answer = move |_: Request<Body>| {
+            let answer = Response::builder().header("content-type", content_type);
+            let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+            future::ready(Ok::<_, Infallible>(answer.body(never).unwrap()))
+        };
+        let calls = scene.telemetry.client_layer().layer(service_fn(answer));
+        let open = calls.oneshot(request("http://kitchen.test/")).await;
+        ended(&scene, "", "200").await;
+        drop(open.unwrap());
+    }
 }
 
 #[tokio::test]
