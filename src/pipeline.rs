@@ -7,6 +7,7 @@ mod following;
 mod funnels;
 mod given_ids;
 mod ledger;
+mod limit;
 mod sampler;
 mod sessions;
 mod sharing;

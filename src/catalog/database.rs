@@ -71,12 +71,12 @@ pub const PENDING_REQUESTS: Descriptor = Descriptor::up_down_counter(
 )
 .with_attributes(POOL);
 
-/// From asking for a connection to having it, a new one's opening included; not of who never had
-/// one.
+/// From asking for a connection to having it, a new one's opening included. Of who never had one,
+/// to where the pool refused it or it was waited for no more: as long at least as it would have taken.
 pub const WAIT_TIME: Descriptor = Descriptor::histogram(
     semconv::DB_CLIENT_CONNECTION_WAIT_TIME,
     Unit::SECONDS,
-    "Time from asking for a connection to having it.",
+    "Time from asking for a connection to having it, or to waiting no more.",
 )
 .with_attributes(POOL)
 .with_edges(CONNECTION_SECONDS);

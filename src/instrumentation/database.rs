@@ -13,26 +13,30 @@
 //! | when | what |
 //! | --- | --- |
 //! | an operation ends | [`operation.duration`], by system, summary, namespace and `error.type`; a span of kind CLIENT named by the summary, where its trace is recorded; its statement's row in [`Snapshot::statements`] |
-//! | it took more than 300 ms ([`slow_after`](Operation::slow_after)) | a log record `orderscope.db.slow_query` of severity WARN, with the statement |
-//! | one statement, of the first 32 that a request runs, runs the tenth time within it | a log record `orderscope.db.repeated_query` of severity WARN, once for each request and statement: a query in a loop, where one may do. An event stream is free to ask again and again |
-//! | a connection is had | [`wait_time`] |
+//! | it took more than 300 ms ([`slow_after`](Operation::slow_after)) | a log record `orderscope.db.slow_query` of severity WARN, with the statement: of one statement ten at once, then one a second; [`Statement::slow`] counts all |
+//! | one statement, of the first 32 that a request runs, runs the tenth time within it | a log record `orderscope.db.repeated_query` of severity WARN, once for each request, what is [carried](crate::context::carry) from it included, and statement: a query in a loop, where one may do; ten at once and one a second, as well. An event stream is free to ask again and again |
+//! | a connection is had, or is waited for no more | [`wait_time`]: of one that was not had, how long it was waited for, which is less than it would have taken |
 //! | it is given back | [`use_time`] |
 //! | nobody gave one in time | [`timeouts`] + 1 |
 //! | at each collection | [`connection.count`] by state, [`connection.max`], [`pending_requests`]; [`idle.min`] and [`idle.max`] of pools that tell |
 //!
 //! An operation lasts from being handed to its connection until its result ends: a stream, until its
-//! last row was taken, so that whoever takes rows slowly is in it. The wait for a connection is not;
-//! an operation that gets none, since the pool refused it or it was given up, is counted all the same, as
-//! one of no time. `BEGIN`, `COMMIT` and
-//! `ROLLBACK` are operations; to prepare a statement is none, nor is a rollback by dropping. A script
-//! of several statements is one operation, named by its first.
+//! last row was taken, so that whoever takes rows slowly is in it. The wait for a connection is not. An
+//! operation that gets none, since the pool refused it or it was given up, is counted all the same, and
+//! lasts for as long as it waited; it is a call and an error of its statement, and adds no time to it, nor
+//! is it told as slow. `BEGIN`, `COMMIT` and `ROLLBACK` are operations; to prepare a statement is none, nor
+//! is a rollback by dropping. A script of several statements is one operation, named by its first.
+//!
+//! The two log records go to destinations; they are no lines on stderr or in a log file. sqlx itself
+//! warns of statements that take a second, in lines as well; of its events, and of whatever else is
+//! recorded as `db.query.text` or `db.statement`, the SQL leaves without values too.
 //!
 //! # How an operation ends
 //!
 //! | outcome | `error.type` |
 //! | --- | --- |
 //! | it succeeded, with or without rows: `fetch_one` that finds none is no failure of the database | |
-//! | the database refused it | its code: SQLSTATE (`23505`), or SQLite's number (`2067`); `database` without one |
+//! | the database refused it | its code, which is `db.response.status_code` of spans and records too: PostgreSQL's SQLSTATE (`23505`), the number of MySQL and MariaDB (`1062`) or SQLite (`2067`); `database` without one |
 //! | it succeeded as far as anybody asked: a stream that is dropped after one of its rows, since enough were taken | |
 //! | it was given up: its future was dropped before the end, or its stream while the next row was waited for | `cancelled` |
 //! | the connection or the pool failed | `io`, `tls`, `protocol`, `worker_crashed`, `pool_timeout`, `pool_closed`, `configuration`, `begin_failed`, `invalid_savepoint` |
@@ -51,7 +55,9 @@
 //!
 //! 500 statements of each pool have a row of their own. Those beyond share the row `_OTHER`, each time
 //! counted in `orderscope.evictions{store="statements"}`; their summary stands on the metric all the
-//! same.
+//! same. 128 pools, and other clients by system and namespace, are told apart; what runs on others is of
+//! the system `_OTHER`, each time that one is asked for counted in
+//! `orderscope.evictions{store="databases"}`. Their connections are shown under the pool's own name.
 //!
 //! # What a pool can tell
 //!
@@ -63,7 +69,7 @@
 //! | r2d2 0.8, `state()` | `connections - idle_connections`, `idle_connections` | `max_size()` | no | no | no | `min_idle()` |
 //!
 //! None of them tells how long a connection took to be made (`create_time`) or has an `idle.max`. A pool
-//! whose own words panic is asked no more. All but the first are shown by
+//! whose own words panic is asked no more; 256 are asked at each collection. All but the first are shown by
 //! [`Telemetry::watch_pool`](crate::Telemetry::watch_pool):
 //!
 //! ```
@@ -115,6 +121,7 @@
 //! [`pending_requests`]: crate::catalog::database::PENDING_REQUESTS
 //! [`idle.min`]: crate::catalog::database::CONNECTION_IDLE_MIN
 //! [`idle.max`]: crate::catalog::database::CONNECTION_IDLE_MAX
+//! [`Statement::slow`]: crate::snapshot::Statement::slow
 //! [`Snapshot::statements`]: crate::snapshot::Snapshot::statements
 
 mod bare;

@@ -17,13 +17,14 @@ use crate::{
     redaction::sql::Dialect,
     semconv, snapshot,
 };
-use pools::Pools;
+use pools::{Look, Pools};
 use rustc_hash::FxBuildHasher;
 use statement::Statement;
 use std::{
     cmp::Reverse,
     hash::BuildHasher as _,
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 /// Pools, and other kinds of clients, that are told apart.
@@ -43,6 +44,10 @@ pub(crate) struct Databases {
     evicted: Arc<Counter>,
     sources: InsertOnlyMap<Traits, &'static Source>,
     other: OnceLock<&'static Source>,
+    /// Each time that a client was asked for which found no room among the sources.
+    turned_away: Arc<Counter>,
+    /// What limits of records count from.
+    began: Instant,
 }
 
 impl Databases {
@@ -56,6 +61,11 @@ impl Databases {
                 .kept(&[(semconv::STORE, "statements")]),
             sources: InsertOnlyMap::new(SOURCES / 4, SOURCES),
             other: OnceLock::new(),
+            turned_away: pipeline
+                .counters
+                .evictions
+                .kept(&[(semconv::STORE, "databases")]),
+            began: pipeline.clock.now(),
             pipeline,
         }));
         if !pipeline.handoff.is_forked() {
@@ -72,12 +82,36 @@ impl Databases {
         let known = self.sources.get(hash, is_it);
         let known = known.or_else(|| self.sources.insert(hash, is_it, make));
         known.copied().unwrap_or_else(|| {
+            self.turned_away.add(1);
             let other = || Source::leaked(self, Traits::of_system(OTHER, Dialect::Unknown));
-            match self.pipeline.handoff.is_forked() {
-                true => other(),
-                false => self.other.get_or_init(other),
+            if self.pipeline.handoff.is_forked() {
+                return other();
             }
+            let is_first = self.other.get().is_none();
+            let other = self.other.get_or_init(other);
+            if is_first {
+                let Traits { pool, system, .. } = traits;
+                tracing::warn!(
+                    %pool,
+                    %system,
+                    "what runs there is told as of {OTHER}, with others: {SOURCES} databases are told apart"
+                );
+            }
+            other
         })
+    }
+
+    /// Asks `look` at each collection, until it says that the pool is gone.
+    pub(crate) fn watch(&self, name: &str, look: Look) {
+        if !self.pools.watch(name, look) {
+            tracing::warn!(pool = name, "the pool is not watched: {} are", pools::MOST);
+        }
+    }
+
+    /// One more than there are since the telemetry began: a limit takes 0 for never.
+    fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.began).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     /// The statements that took the longest in all.

@@ -14,7 +14,6 @@
 
 mod affected;
 mod group;
-mod limit;
 mod minutes;
 mod shared;
 mod site;

@@ -18,7 +18,7 @@ pub struct Pool {
     pub pending: Option<u64>,
     /// Who waited for too long, since the process began.
     pub timeouts: u64,
-    /// Seconds from asking for a connection to having it.
+    /// Seconds from asking for a connection to having it, or to waiting no more.
     pub waits: Distribution,
     /// Seconds from having a connection to giving it back.
     pub uses: Distribution,

@@ -20,7 +20,7 @@ pub struct Statement {
     pub text: String,
     /// How often it ended, one way or another.
     pub calls: u64,
-    /// How long all of them took together.
+    /// How long all of them took together that had a connection.
     pub total: Duration,
     /// Under which 99 of 100 stayed; interpolated within buckets, 10 s at most.
     pub p99: Duration,
@@ -31,6 +31,6 @@ pub struct Statement {
     pub errors: u64,
     /// Calls that were slow.
     pub slow: u64,
-    /// Requests in which it ran ten times or more.
+    /// Requests in which it ran ten times or more, what is carried from them included.
     pub repeated: u64,
 }

@@ -1,24 +1,30 @@
 //! What errors of sqlx are called.
 
-use compact_str::CompactString;
+use super::query::Failure;
+use compact_str::{CompactString, ToCompactString as _};
+use sqlx::error::DatabaseError;
 
 /// Longer codes are none.
 const LONGEST_CODE: usize = 16;
 
-/// `error.type`: the database's own code, SQLSTATE where it has one; else the kind of error.
-pub(super) fn error_type(error: &sqlx::Error) -> CompactString {
+/// By the database's own code, else by the kind of error.
+pub(super) fn failure(error: &sqlx::Error) -> Failure {
     use sqlx::Error;
     let kind = match error {
-        Error::Database(error) => {
-            let code = error.code().filter(|code| is_code(code));
-            return code.map_or(CompactString::const_new("database"), CompactString::from);
-        }
+        Error::Database(error) => match code(&**error) {
+            Some(kind) => {
+                return Failure {
+                    kind,
+                    is_code: true,
+                };
+            }
+            None => "database",
+        },
         Error::Configuration(_) => "configuration",
         Error::InvalidArgument(_) => "invalid_argument",
         Error::Io(_) => "io",
         Error::Tls(_) => "tls",
         Error::Protocol(_) => "protocol",
-        Error::RowNotFound => "row_not_found",
         Error::TypeNotFound { .. } => "type_not_found",
         Error::ColumnIndexOutOfBounds { .. } | Error::ColumnNotFound(_) => "column_not_found",
         Error::ColumnDecode { .. } | Error::Decode(_) => "decode",
@@ -30,7 +36,17 @@ pub(super) fn error_type(error: &sqlx::Error) -> CompactString {
         Error::BeginFailed => "begin_failed",
         _ => "_OTHER",
     };
-    CompactString::const_new(kind)
+    Failure::of_kind(CompactString::const_new(kind))
+}
+
+/// As the conventions have it for each system: MySQL's and MariaDB's error number, PostgreSQL's SQLSTATE.
+fn code(error: &dyn DatabaseError) -> Option<CompactString> {
+    #[cfg(feature = "sqlx-mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return Some(error.number().to_compact_string());
+    }
+    let code = error.code().filter(|code| is_code(code));
+    code.map(CompactString::from)
 }
 
 fn is_code(code: &str) -> bool {

@@ -2,15 +2,15 @@
 
 use super::{
     connection::Connection,
-    failure::error_type,
-    query::{Query, SLOW_AFTER},
+    failure::failure,
+    query::{Failure, Query, SLOW_AFTER},
     target::traits,
     transaction::Transaction,
 };
 use crate::{
     context,
     ids::SpanContext,
-    pipeline::{Gauged, Pipeline, PoolSeries, Source, Traits},
+    pipeline::{Databases, Gauged, Pipeline, PoolSeries, Source, Traits},
 };
 use compact_str::CompactString;
 use sqlx::{SqlSafeStr, SqlStr};
@@ -44,14 +44,18 @@ struct Shared<DB: sqlx::Database> {
 struct Watched<DB: sqlx::Database> {
     pool: sqlx::Pool<DB>,
     pending: AtomicU64,
+    series: Arc<PoolSeries>,
 }
 
 impl<DB: sqlx::Database> Database<DB> {
     pub(crate) fn new(pipeline: &'static Pipeline, name: &str, pool: sqlx::Pool<DB>) -> Self {
         let source = pipeline.databases().source(&traits(name, &pool));
-        let pending = AtomicU64::new(0);
-        let watched = Arc::new(Watched { pool, pending });
-        watched.watch(source);
+        let watched = Arc::new(Watched {
+            pool,
+            pending: AtomicU64::new(0),
+            series: Arc::new(source.databases.pools.series(name)),
+        });
+        watched.watch(source.databases, name);
         let shared = Arc::new(Shared {
             watched,
             source,
@@ -107,10 +111,11 @@ impl<DB: sqlx::Database> Database<DB> {
             source,
             slow_after,
         } = &*self.shared;
-        let waiting = Waiting::begin(source, &watched.pending);
+        let waiting = Waiting::begin(source, watched);
         let acquired = watched.pool.acquire().await;
         let used = waiting.end(&acquired);
-        acquired.map(|connection| Connection::new(connection, source, *slow_after, used))
+        let connection = acquired?;
+        Ok(Connection::new(connection, source, *slow_after, used))
     }
 
     /// Waits for a connection and begins a transaction on it.
@@ -141,12 +146,13 @@ impl<DB: sqlx::Database> Database<DB> {
             shared: Some(&*self.shared),
             sql,
             within: context::active(),
-            error: None,
+            since: self.shared.source.databases.pipeline.clock.now(),
+            failure: None,
         };
         let acquired = self.acquire().await;
         match &acquired {
             Ok(_) => unserved.shared = None,
-            Err(error) => unserved.error = Some(error_type(error)),
+            Err(error) => unserved.failure = Some(failure(error)),
         }
         acquired
     }
@@ -159,8 +165,9 @@ struct Unserved<'a, DB: sqlx::Database> {
     sql: &'a str,
     /// Whoever drops it may be within another request, or none.
     within: Option<SpanContext>,
+    since: Instant,
     /// `None`: it was given up.
-    error: Option<CompactString>,
+    failure: Option<Failure>,
 }
 
 impl<DB: sqlx::Database> Drop for Unserved<'_, DB> {
@@ -168,8 +175,9 @@ impl<DB: sqlx::Database> Drop for Unserved<'_, DB> {
         if let Some(shared) = self.shared {
             let found = shared.source.statement(self.sql);
             let mut query = Query::of(shared.source, found, shared.slow_after, self.within);
-            if let Some(error) = self.error.take() {
-                query.failed(error);
+            query.waited_in_vain(self.since);
+            if let Some(failure) = self.failure.take() {
+                query.failed(failure);
             }
         }
     }
@@ -177,13 +185,10 @@ impl<DB: sqlx::Database> Drop for Unserved<'_, DB> {
 
 impl<DB: sqlx::Database> Watched<DB> {
     /// As long as anybody has a handle.
-    fn watch(self: &Arc<Self>, source: &Source) {
+    fn watch(self: &Arc<Self>, databases: &Databases, name: &str) {
         let pool = Arc::downgrade(self);
         let look = move || pool.upgrade().map(|watched| watched.gauged());
-        let (databases, name) = (source.databases, &source.traits.pool);
-        if !databases.pools.watch(name, Box::new(look)) {
-            tracing::warn!(pool = %name, "the pool is not watched: there are too many");
-        }
+        databases.watch(name, Box::new(look));
     }
 
     fn gauged(&self) -> Gauged {
@@ -202,52 +207,50 @@ impl<DB: sqlx::Database> Watched<DB> {
 struct Waiting<'a> {
     source: &'static Source,
     pending: &'a AtomicU64,
+    series: &'a Arc<PoolSeries>,
     since: Instant,
 }
 
 impl<'a> Waiting<'a> {
-    fn begin(source: &'static Source, pending: &'a AtomicU64) -> Self {
+    fn begin<DB: sqlx::Database>(source: &'static Source, watched: &'a Watched<DB>) -> Self {
+        let Watched {
+            pending, series, ..
+        } = watched;
         pending.fetch_add(1, Ordering::Relaxed);
         Self {
             source,
             pending,
+            series,
             since: source.databases.pipeline.clock.now(),
         }
     }
 
+    /// `None`: there is no connection.
     fn end<T>(self, acquired: &Result<T, sqlx::Error>) -> Option<Used> {
-        let series = self.source.pool.as_ref()?;
-        match acquired {
-            Ok(_) => {
-                let now = self.source.databases.pipeline.clock.now();
-                let waited = now.saturating_duration_since(self.since);
-                series.waits.record_duration(waited, None);
-                Some(Used {
-                    source: self.source,
-                    series,
-                    since: now,
-                })
-            }
-            Err(error) => {
-                if matches!(error, sqlx::Error::PoolTimedOut) {
-                    series.timeouts.add(1);
-                }
-                None
-            }
+        if matches!(acquired, Err(sqlx::Error::PoolTimedOut)) {
+            self.series.timeouts.add(1);
         }
+        acquired.is_ok().then(|| Used {
+            source: self.source,
+            series: Arc::clone(self.series),
+            since: self.source.databases.pipeline.clock.now(),
+        })
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.pending.fetch_sub(1, Ordering::Relaxed);
+        let now = self.source.databases.pipeline.clock.now();
+        let waited = now.saturating_duration_since(self.since);
+        self.series.waits.record_duration(waited, None);
     }
 }
 
 /// A connection in use, until it is dropped.
 pub(super) struct Used {
     source: &'static Source,
-    series: &'static PoolSeries,
+    series: Arc<PoolSeries>,
     since: Instant,
 }
 

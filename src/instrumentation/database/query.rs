@@ -33,8 +33,34 @@ pub(super) struct Query {
     slow_after: Duration,
     pub(super) returned: u64,
     affected: u64,
-    /// Empty: it succeeded.
-    error: CompactString,
+    /// It has a connection.
+    is_served: bool,
+    /// `None`: it succeeded.
+    failure: Option<Failure>,
+}
+
+/// How an operation failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// `error.type`.
+    pub(super) kind: CompactString,
+    /// Whether that is the database's own code.
+    pub(super) is_code: bool,
+}
+
+impl Failure {
+    /// By a word of ours, or of whoever runs the operation.
+    pub(super) fn of_kind(kind: CompactString) -> Self {
+        Self {
+            kind,
+            is_code: false,
+        }
+    }
+
+    /// Its future was dropped.
+    fn cancelled() -> Self {
+        Self::of_kind(CompactString::const_new(CANCELLED))
+    }
 }
 
 impl Query {
@@ -63,24 +89,39 @@ impl Query {
             slow_after,
             returned: 0,
             affected: 0,
-            error: CompactString::const_new(CANCELLED),
+            is_served: true,
+            failure: Some(Failure::cancelled()),
         }
+    }
+
+    /// It has waited for a connection since then, and has none.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn waited_in_vain(&mut self, since: Instant) {
+        self.started = since;
+        self.is_served = false;
     }
 
     /// Until it goes on, whoever goes gives it up.
     #[cfg(feature = "sqlx")]
     #[inline]
     pub(super) fn waits(&mut self) {
-        self.error = CompactString::const_new(CANCELLED);
+        if self.failure.is_none() {
+            self.failure = Some(Failure::cancelled());
+        }
     }
 
     #[inline]
     pub(super) fn succeeded(&mut self) {
-        self.error = CompactString::const_new("");
+        self.failure = None;
     }
 
-    pub(super) fn failed(&mut self, error: CompactString) {
-        self.error = error;
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    /// `error.type`; empty: it succeeded.
+    fn error(&self) -> &str {
+        self.failure.as_ref().map_or("", |failure| &failure.kind)
     }
 
     /// Of what reads, drivers tell the rows that were read, or those that were changed before.
@@ -103,8 +144,11 @@ impl Query {
             let rows = i64::try_from(self.affected).unwrap_or(i64::MAX);
             fields.number(semconv::DB_AFFECTED_ROWS, rows);
         }
-        if !self.error.is_empty() {
-            fields.word(semconv::ERROR_TYPE, &self.error);
+        if let Some(failure) = &self.failure {
+            if failure.is_code {
+                fields.word(semconv::DB_RESPONSE_STATUS_CODE, &failure.kind);
+            }
+            fields.word(semconv::ERROR_TYPE, &failure.kind);
         }
     }
 
@@ -143,12 +187,17 @@ impl Query {
             fields.message_display(format_args!("slow query: {}", Said(self, duration)));
             self.describe(fields);
             fields.float(semconv::DB_DURATION, duration.as_secs_f64());
-            // Whoever drops it may be another request, or none.
-            let traces = [self.parent, context::active()].map(|of| of.map(|span| span.trace_id));
-            if traces[0] == traces[1] {
+            if self.is_at_home() {
                 context::describe(fields);
             }
         });
+    }
+
+    /// Whether the current request is its own: whoever drops it may be another one, or none.
+    fn is_at_home(&self) -> bool {
+        let [own, current] =
+            [self.parent, context::active()].map(|of| of.map(|span| span.trace_id));
+        own == current
     }
 }
 
@@ -157,22 +206,26 @@ impl Drop for Query {
         let pipeline = self.source.databases.pipeline;
         let now = pipeline.clock.now();
         let duration = now.saturating_duration_since(self.started);
-        let is_slow = duration > self.slow_after;
+        // Else it is the pool that was slow.
+        let is_slow = self.is_served && duration > self.slow_after;
         let span = self.span();
         let own = span.map(|(span, _)| span).or(self.parent);
         let ended = Ended {
             duration,
             // A changed row that is returned is one.
             rows: self.returned.max(self.affected),
-            error: &self.error,
+            error: self.error(),
             is_slow,
+            is_served: self.is_served,
             exemplar: own.and_then(|own| pipeline.settings.exemplars.choose(own)),
         };
         self.source.record(&self.found, &ended);
-        if (is_slow || !self.error.is_empty()) && pipeline.handoff.wants(Signal::Logs) {
-            let said = [self.found.summary(), self.error.as_str()];
-            context::note(now, Happened::Call(duration), &said);
-            if is_slow {
+        if (is_slow || self.failure.is_some()) && pipeline.handoff.wants(Signal::Logs) {
+            if self.is_at_home() {
+                let said = [self.found.summary(), self.error()];
+                context::note(now, Happened::Call(duration), &said);
+            }
+            if is_slow && self.source.tells_slow(&self.found, now) {
                 self.tell_slow(span.map(|(span, _)| span), now, duration);
             }
         }
@@ -184,7 +237,7 @@ impl Drop for Query {
                 name: self.found.summary().clone(),
                 started: self.started,
                 duration,
-                is_error: !self.error.is_empty(),
+                is_error: self.failure.is_some(),
             };
             pipeline.record(Record::Span(record), |fields| self.describe(fields));
         }
@@ -195,12 +248,13 @@ impl Drop for Query {
 fn tell_repeated(source: &'static Source, found: &Found) {
     let pipeline = source.databases.pipeline;
     found.statement.count_repeated();
-    if !pipeline.handoff.wants(Signal::Logs) {
+    let now = pipeline.clock.now();
+    if !pipeline.handoff.wants(Signal::Logs) || !source.tells_repeated(found, now) {
         return;
     }
     let log = Log {
         context: context::active(),
-        at: pipeline.clock.now(),
+        at: now,
         severity: Severity::Warn,
         event_name: CompactString::const_new(REPEATED_EVENT),
     };
@@ -264,8 +318,8 @@ impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(query, took) = self;
         f.write_str(query.found.summary())?;
-        if !query.error.is_empty() {
-            write!(f, " {}", query.error)?;
+        if let Some(failure) = &query.failure {
+            write!(f, " {}", failure.kind)?;
         }
         write!(f, " {}", Millis(*took))
     }

@@ -1,6 +1,6 @@
 //! Running a query on a connection, measured.
 
-use super::{failure::error_type, marked::Marked, query::Query};
+use super::{failure::failure, marked::Marked, query::Query};
 use crate::pipeline::Source;
 use futures_core::Stream;
 use sqlx::{Either, Execute, Executor, SqlStr, error::BoxDynError};
@@ -97,7 +97,7 @@ where
                 measured.returned = u64::from(row.is_some());
                 measured.succeeded();
             }
-            Err(error) => measured.failed(error_type(error)),
+            Err(error) => measured.failed(failure(error)),
         }
         row
     }
@@ -163,7 +163,7 @@ impl<DB: sqlx::Database> Stream for Measured<'_, DB> {
                     query.succeeded();
                 }
                 Some(Err(error)) => {
-                    query.failed(error_type(error));
+                    query.failed(failure(error));
                     this.query = None;
                 }
                 None => {

@@ -59,7 +59,5 @@ pub(crate) fn watch_pool(pipeline: &'static Pipeline, name: &str, status: impl P
             timeouts: status.timeouts(),
         })
     };
-    if !pipeline.databases().pools.watch(name, Box::new(look)) {
-        tracing::warn!(pool = name, "the pool is not watched: there are too many");
-    }
+    pipeline.databases().watch(name, Box::new(look));
 }

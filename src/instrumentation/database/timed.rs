@@ -1,6 +1,6 @@
 //! Operations of clients that we do not know.
 
-use super::query::{Query, SLOW_AFTER};
+use super::query::{Failure, Query, SLOW_AFTER};
 use crate::{context, pipeline, pipeline::Traits, redaction::sql::Dialect};
 use compact_str::CompactString;
 use pin_project_lite::pin_project;
@@ -14,6 +14,8 @@ use std::{
 };
 
 const OTHER: &str = "_OTHER";
+/// Bytes of the name of an error.
+const LONGEST_NAME: usize = 64;
 
 /// What is done to which database: `SELECT orders`, say, or `GET session`. Words from the program's
 /// source, never data: each is a label.
@@ -71,7 +73,7 @@ impl From<&'static str> for Operation {
 /// let menu = database::time("SELECT menus", async { Ok::<_, std::io::Error>("soup") }).await?;
 /// let session = Operation::new("GET session").system("redis");
 /// let known = database::time(session, async { Err::<(), _>(std::io::ErrorKind::TimedOut) })
-///     .error_type(|error| error.to_string())
+///     .error_type(|error| format!("{error:?}"))
 ///     .await;
 /// # Ok(())
 /// # }
@@ -102,8 +104,8 @@ pin_project! {
 }
 
 impl<F, N> Timed<F, N> {
-    /// What `error.type` says of an error, in place of `_OTHER`: one of few words, such as a code. Empty:
-    /// `_OTHER`.
+    /// What `error.type` says of an error, in place of `_OTHER`: one of few words, such as a code, and no
+    /// message. `_OTHER` still where that is empty, has white space or more than 64 bytes.
     pub fn error_type<T, E, M>(self, name: M) -> Timed<F, M>
     where
         F: Future<Output = Result<T, E>>,
@@ -143,12 +145,15 @@ where
     }
 }
 
-/// An error without a name is one all the same.
-fn named(error_type: String) -> CompactString {
-    match error_type.as_str() {
-        "" => CompactString::const_new(OTHER),
-        _ => error_type.into(),
-    }
+/// An error without a name is one all the same. A sentence is none: it may hold values, and there are as
+/// many as there are errors.
+fn named(error_type: String) -> Failure {
+    let is_word =
+        (1..=LONGEST_NAME).contains(&error_type.len()) && !error_type.contains(char::is_whitespace);
+    Failure::of_kind(match is_word {
+        true => error_type.into(),
+        false => CompactString::const_new(OTHER),
+    })
 }
 
 fn begin(pipeline: &'static pipeline::Pipeline, operation: &Operation) -> Query {

@@ -6,7 +6,7 @@
     feature = "sqlx-sqlite"
 ))]
 use super::run::Run;
-use super::{failure::error_type, marked::Marked, pool::Used, query::Query};
+use super::{failure::failure, marked::Marked, pool::Used, query::Query};
 use crate::pipeline::Source;
 use sqlx::{SqlStr, pool::MaybePoolConnection};
 use std::{fmt, future::Future, time::Duration};
@@ -128,7 +128,7 @@ async fn measured<T>(
     let result = Marked::new(Box::pin(future)).await;
     match &result {
         Ok(_) => query.succeeded(),
-        Err(error) => query.failed(error_type(error)),
+        Err(error) => query.failed(failure(error)),
     }
     result
 }

@@ -20,13 +20,15 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 /// Pools that are watched at a time.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
 
 /// What one pool tells at one moment; what it cannot tell is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Gauged {
 }
 
 /// `None`: the pool is gone.
-type Look = Box<dyn Fn() -> Option<Gauged> + Send + Sync>;
+pub(crate) type Look = Box<dyn Fn() -> Option<Gauged> + Send + Sync>;
 
 struct Watched {
     name: String,
@@ -95,7 +97,8 @@ pub(crate) struct Pools {
     #[cfg(feature = "sqlx")]
     uses: Family<Histogram>,
     watched: Lock<Vec<Arc<Watched>>>,
-    /// Held while they are asked: the timeouts of each are taken once.
+    /// Held while they are asked: the timeouts of each are taken once. Who comes meanwhile does not wait
+    /// long: what pools do is theirs.
     asking: Lock<()>,
 }
 
@@ -155,7 +158,7 @@ impl Pools {
     }
 
     #[cfg(feature = "sqlx")]
-    pub(super) fn series(&self, pool: &str) -> PoolSeries {
+    pub(crate) fn series(&self, pool: &str) -> PoolSeries {
         let pool = [(semconv::DB_CLIENT_CONNECTION_POOL_NAME, pool)];
         PoolSeries {
             waits: self.waits.with(&pool),
@@ -166,7 +169,7 @@ impl Pools {
 
     /// Asks `look` at each collection, until it says that the pool is gone. Pools of one name are
     /// shown as one. Whether there was room.
-    pub(crate) fn watch(&self, name: &str, look: Look) -> bool {
+    pub(super) fn watch(&self, name: &str, look: Look) -> bool {
         let is_full = |all: &Vec<_>| all.len() >= MOST;
         if self.watched.hold().is_some_and(|all| is_full(&all)) {
             // Some may be gone.
@@ -186,11 +189,24 @@ impl Pools {
         has_room
     }
 
+    /// `None`: another thread has been asking for so long that one of the pools must hold it up; what was
+    /// told last stands.
+    fn begin(&self) -> Option<MutexGuard<'_, ()>> {
+        const LOOKS: u32 = 20;
+        (0..LOOKS).find_map(|_| {
+            let asking = self.asking.hold_soon();
+            if asking.is_none() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            asking
+        })
+    }
+
     pub(super) fn look(&self) {
         let Some(_this_thread) = Asking::begin() else {
             return;
         };
-        let Some(_asking) = self.asking.hold() else {
+        let Some(_asking) = self.begin() else {
             return;
         };
         // Copied out: who is asked may watch another one.

@@ -1,7 +1,5 @@
 //! Where statements go: one pool, or one kind of client.
 
-#[cfg(feature = "sqlx")]
-use super::PoolSeries;
 use super::{Databases, Statement};
 use crate::{
     metrics::InsertOnlyMap,
@@ -56,9 +54,6 @@ impl Traits {
 pub(crate) struct Source {
     pub(crate) databases: &'static Databases,
     pub(crate) traits: Traits,
-    /// `None`: no pool that is known.
-    #[cfg(feature = "sqlx")]
-    pub(crate) pool: Option<PoolSeries>,
     /// By the text as it is written.
     spellings: InsertOnlyMap<Box<str>, &'static Statement>,
     spelling_bytes: AtomicUsize,
@@ -97,8 +92,6 @@ impl Source {
         let is_other = CompactString::const_new(super::OTHER);
         Box::leak(Box::new(Self {
             databases,
-            #[cfg(feature = "sqlx")]
-            pool: (!traits.pool.is_empty()).then(|| databases.pools.series(&traits.pool)),
             spellings: InsertOnlyMap::new(SPELLINGS / 4, SPELLINGS),
             spelling_bytes: AtomicUsize::new(0),
             statements: InsertOnlyMap::new(STATEMENTS / 4, STATEMENTS),

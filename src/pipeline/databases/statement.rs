@@ -4,6 +4,7 @@ use super::{Source, Traits, source::Found};
 use crate::{
     ids::SpanContext,
     metrics::{Histogram, HistogramReading, InsertOnlyMap},
+    pipeline::limit::Limit,
     semconv,
     snapshot::{self, Distribution},
 };
@@ -15,7 +16,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Finer than the metric's: most statements take less than its first edge.
@@ -37,6 +38,11 @@ pub(crate) struct Statement {
     errors: AtomicU64,
     slow: AtomicU64,
     repeated: AtomicU64,
+    /// Executions that never had a connection.
+    unserved: AtomicU64,
+    /// Of the records that tell of it, one for each kind.
+    told_slow: Limit,
+    told_repeated: Limit,
     succeeded: OnceLock<Arc<Histogram>>,
     failed: InsertOnlyMap<CompactString, Arc<Histogram>>,
 }
@@ -49,6 +55,8 @@ pub(crate) struct Ended<'a> {
     /// `error.type`; empty: it succeeded.
     pub(crate) error: &'a str,
     pub(crate) is_slow: bool,
+    /// It had a connection; else `duration` is how long it waited for one.
+    pub(crate) is_served: bool,
     pub(crate) exemplar: Option<SpanContext>,
 }
 
@@ -63,6 +71,9 @@ impl Statement {
             errors: AtomicU64::new(0),
             slow: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
+            unserved: AtomicU64::new(0),
+            told_slow: Limit::default(),
+            told_repeated: Limit::default(),
             succeeded: OnceLock::new(),
             failed: InsertOnlyMap::new(FAILURES / 8, FAILURES),
         }
@@ -74,7 +85,11 @@ impl Statement {
     }
 
     fn record(&self, ended: &Ended<'_>) {
-        self.durations.record_duration(ended.duration, None);
+        // What the statement takes is not known of one that never ran.
+        match ended.is_served {
+            true => self.durations.record_duration(ended.duration, None),
+            false => drop(self.unserved.fetch_add(1, Ordering::Relaxed)),
+        }
         if ended.rows > 0 {
             self.rows.fetch_add(ended.rows, Ordering::Relaxed);
         }
@@ -91,9 +106,9 @@ impl Statement {
         let mut reading = HistogramReading::default();
         self.durations.read_into(&mut reading);
         let durations = Distribution::of(&self.durations, reading);
-        let calls = durations.count();
-        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let calls = durations.count() + count(&self.unserved);
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         (calls > 0).then(|| snapshot::Statement {
             pool: Some(of.pool.to_string()).filter(|pool| !pool.is_empty()),
             system: of.system.to_string(),
@@ -112,6 +127,17 @@ impl Statement {
 }
 
 impl Source {
+    /// Whether a record may tell now that the statement is slow.
+    pub(crate) fn tells_slow(&self, found: &Found, now: Instant) -> bool {
+        found.statement.told_slow.admits(self.databases.nanos(now))
+    }
+
+    /// Whether a record may tell now that the statement comes again and again.
+    pub(crate) fn tells_repeated(&self, found: &Found, now: Instant) -> bool {
+        let limit = &found.statement.told_repeated;
+        limit.admits(self.databases.nanos(now))
+    }
+
     /// Counts an operation that ended.
     #[inline]
     pub(crate) fn record(&'static self, found: &Found, ended: &Ended<'_>) {

@@ -1,8 +1,8 @@
 //! What operators call one error.
 
-use super::limit::Limit;
 use crate::{
     fork::Lock,
+    pipeline::limit::Limit,
     records::{Severity, cut},
     stack::Fingerprint,
 };

@@ -1,7 +1,7 @@
 //! One way by which the program comes to an error.
 
-use super::{affected::Affected, group::Group, limit::Limit, minutes::Minutes};
-use crate::{fork::Lock, shared_state::Id};
+use super::{affected::Affected, group::Group, minutes::Minutes};
+use crate::{fork::Lock, pipeline::limit::Limit, shared_state::Id};
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},

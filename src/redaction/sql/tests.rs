@@ -47,6 +47,22 @@ fn values_of_every_spelling_are_masked() {
             "SELECT ?, `c`, @d FROM t WHERE e = ?-?",
         ),
         (MySql, r"SELECT 'it\'s secret'", "SELECT ?"),
+        // What ends a comment in PostgreSQL alone.
+        (
+            Postgres,
+            "SELECT a -- it's\rFROM t WHERE b = 'c'",
+            "SELECT a FROM t WHERE b = ?",
+        ),
+        (
+            MySql,
+            "SELECT a -- it's\rtoken d\nFROM t",
+            "SELECT a FROM t",
+        ),
+        (
+            Sqlite,
+            "SELECT a -- it's\rtoken d\nFROM t",
+            "SELECT a FROM t",
+        ),
         (
             Sqlite,
             "SELECT a FROM \"t\" WHERE a = \"b\" AND \"t\".\"c\" = \"u\".\"d\" AND e = :name AND f IN (\"x\", \"y\")",

@@ -91,8 +91,10 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// A carriage return ends a line in PostgreSQL alone.
     fn end_of_line(&self, at: usize) -> usize {
-        self.until(at, |byte| matches!(byte, b'\n' | b'\r'))
+        let is_postgres = self.dialect == Dialect::Postgres;
+        self.until(at, |byte| byte == b'\n' || byte == b'\r' && is_postgres)
     }
 
     /// To MySQL, `5--3` is a subtraction.

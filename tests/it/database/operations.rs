@@ -205,7 +205,8 @@ async fn what_is_given_up_is_cancelled() {
 
 #[tokio::test]
 async fn what_never_had_a_connection_is_an_operation_all_the_same() {
-    let (telemetry, _, database) = orders().await;
+    let (telemetry, memory, database) = orders().await;
+    let database = database.slow_after(Duration::ZERO);
     let held = database.acquire().await.unwrap();
     let at_once = Duration::from_millis(5);
     for _ in 0..3 {
@@ -216,6 +217,13 @@ async fn what_never_had_a_connection_is_an_operation_all_the_same() {
     timeout(at_once, database.acquire()).await.unwrap_err();
     assert_eq!(count(&telemetry, "SELECT orders", "cancelled"), 3);
     assert_eq!(count(&telemetry, "BEGIN", "cancelled"), 3);
+    // It took as long as it waited, which is no time of the statement.
+    let numbers = telemetry.snapshot();
+    let waited = numbers.histogram(super::DURATION, &[(super::ERROR, "cancelled")]);
+    assert!(waited.sum() >= 6.0 * at_once.as_secs_f64(), "{waited:?}");
+    let select = statement(&telemetry, "SELECT orders");
+    assert_eq!((select.calls, select.errors, select.slow), (3, 3, 0));
+    assert_eq!((select.total, select.p99), (Duration::ZERO, Duration::ZERO));
     drop(held);
     database.bare().close().await;
     let failed = database.begin_with("BEGIN IMMEDIATE").await;
@@ -223,6 +231,10 @@ async fn what_never_had_a_connection_is_an_operation_all_the_same() {
     assert!(database.begin().await.is_err());
     assert_eq!(count(&telemetry, "BEGIN", "pool_closed"), 2);
     assert_eq!(all(&telemetry), 8);
+    let pool = telemetry.snapshot().pools().remove(0);
+    assert_eq!((pool.waits.count(), pool.uses.count()), (1 + 7 + 2, 1));
+    super::flush(&telemetry).await;
+    assert!(memory.logs().is_empty(), "the pool was slow, no query");
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@ use super::orders;
 use orderscope::database::PoolStatus;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
+    thread,
     time::Duration,
 };
 use tokio::time::sleep;
@@ -37,7 +39,7 @@ async fn a_pool_tells_who_uses_it_and_who_waits() {
     let now = pool();
     assert_eq!(
         (now.pending, now.waits.count(), now.uses.count()),
-        (Some(0), 3, 2)
+        (Some(0), 4, 2)
     );
     assert!(now.waits.sum() >= 0.04 && now.uses.sum() >= 0.04, "{now:?}");
     drop(given_up);
@@ -132,9 +134,11 @@ async fn timeouts_of_a_pool_that_is_made_anew_count_on() {
 
 #[tokio::test]
 async fn a_pool_that_panics_or_asks_back_holds_up_nobody() {
-    struct Panics;
+    #[derive(Clone, Default)]
+    struct Panics(Arc<AtomicU64>);
     impl PoolStatus for Panics {
         fn used(&self) -> Option<u64> {
+            self.0.fetch_add(1, Ordering::Relaxed);
             panic!("no pool any more")
         }
     }
@@ -142,7 +146,7 @@ async fn a_pool_that_panics_or_asks_back_holds_up_nobody() {
     impl PoolStatus for AsksBack {
         fn used(&self) -> Option<u64> {
             let pools = self.0.snapshot().pools().len() as u64;
-            self.0.watch_pool("another", Panics);
+            self.0.watch_pool("another", Panics::default());
             Some(pools)
         }
         fn is_closed(&self) -> bool {
@@ -150,7 +154,8 @@ async fn a_pool_that_panics_or_asks_back_holds_up_nobody() {
         }
     }
     let (telemetry, _, database) = orders().await;
-    telemetry.watch_pool("broken", Panics);
+    let broken = Panics::default();
+    telemetry.watch_pool("broken", broken.clone());
     telemetry.watch_pool("asks back", AsksBack(telemetry.clone()));
     for _ in 0..3 {
         let pools = telemetry.snapshot().pools();
@@ -158,5 +163,67 @@ async fn a_pool_that_panics_or_asks_back_holds_up_nobody() {
         assert_eq!(of("orders-db").and_then(|pool| pool.max), Some(1));
         assert_eq!(of("broken").and_then(|pool| pool.used), None);
     }
+    assert_eq!(broken.0.load(Ordering::Relaxed), 1, "it is asked no more");
     drop(database);
+}
+
+#[tokio::test]
+async fn a_pool_that_does_not_answer_holds_up_only_who_asked_it() {
+    struct Hangs(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
+    impl PoolStatus for Hangs {
+        fn used(&self) -> Option<u64> {
+            self.0.send(()).unwrap();
+            let answers = self.1.lock().unwrap();
+            answers.recv().ok().map(|()| 7)
+        }
+    }
+    let (telemetry, _, database) = orders().await;
+    assert_eq!(telemetry.snapshot().pools()[0].max, Some(1));
+    let (asked, is_asked) = mpsc::channel();
+    let (answers, answer) = mpsc::channel();
+    telemetry.watch_pool("hangs", Hangs(asked, Mutex::new(answer)));
+    let asking = thread::spawn({
+        let telemetry = telemetry.clone();
+        move || telemetry.snapshot().pools()
+    });
+    is_asked.recv().unwrap();
+    // It comes back at all; what was known before stands.
+    assert_eq!(telemetry.snapshot().pools()[0].max, Some(1));
+    answers.send(()).unwrap();
+    let pools = asking.join().unwrap();
+    let hung = pools.iter().find(|pool| pool.name == "hangs").unwrap();
+    assert_eq!(hung.used, Some(7));
+    drop((answers, database));
+}
+
+#[tokio::test]
+async fn pools_beyond_those_that_are_told_apart_keep_their_name_and_their_figures() {
+    let (telemetry, _, database) = orders().await;
+    let named = |number: usize| format!("tenant-{number}");
+    let handles: Vec<_> = (0..140)
+        .map(|number| telemetry.database(&named(number), database.bare().clone()))
+        .collect();
+    for handle in &handles {
+        let one = sqlx::query("SELECT 1").execute(handle);
+        one.await.unwrap();
+    }
+    let pools = telemetry.snapshot().pools();
+    for number in 0..140 {
+        let pool = pools.iter().find(|pool| pool.name == named(number));
+        let pool = pool.unwrap_or_else(|| panic!("no {number}"));
+        assert_eq!(
+            (pool.max, pool.waits.count(), pool.uses.count()),
+            (Some(1), 1, 1)
+        );
+    }
+    assert!(pools.iter().all(|pool| !pool.name.is_empty()));
+    // The first place is that of the handle which all of them are made of.
+    let evicted = [("store", "databases")];
+    let evicted = telemetry
+        .snapshot()
+        .counter("orderscope.evictions", &evicted);
+    assert_eq!(evicted, 13);
+    let other = [("db.system.name", "_OTHER")];
+    let numbers = telemetry.snapshot();
+    assert_eq!(numbers.histogram(super::DURATION, &other).count(), 13);
 }

@@ -8,9 +8,10 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use hyper::Request;
-use orderscope::Telemetry;
+use orderscope::{Telemetry, context::carry};
 use sqlx::AssertSqlSafe;
 use std::{convert::Infallible, time::Duration};
+use tokio::{task::JoinSet, time::Instant};
 use tower::ServiceExt as _;
 
 async fn ask(app: &Router, path: &str) -> String {
@@ -46,6 +47,32 @@ async fn a_slow_query_is_told_with_its_statement_and_without_its_values() {
     for value in ["S3CR3T", "7001", "7002"] {
         assert!(!said.contains(value), "{value}");
     }
+}
+
+#[tokio::test]
+async fn of_a_statement_that_is_slow_again_and_again_ten_are_told_at_once() {
+    let (telemetry, memory, database) = orders().await;
+    let database = database.slow_after(Duration::ZERO);
+    let begun = Instant::now();
+    for id in 0..200 {
+        let dish = sqlx::query("SELECT dish FROM orders WHERE id = ?").bind(id);
+        dish.fetch_optional(&database).await.unwrap();
+    }
+    sqlx::query("SELECT 1").execute(&database).await.unwrap();
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    flush(&telemetry).await;
+    let of = |summary: &str| {
+        let logs = memory.logs();
+        let told = logs.iter().filter(|log| {
+            let said = log.attribute("db.query.summary");
+            said.and_then(|value| value.as_str()) == Some(summary)
+        });
+        told.count()
+    };
+    let told = of("SELECT orders");
+    assert!((10..=11 + seconds).contains(&told), "{told}");
+    assert_eq!(of("SELECT"), 1, "another one has its own");
+    assert_eq!(statement(&telemetry, "SELECT orders").slow, 200);
 }
 
 #[tokio::test]
@@ -88,6 +115,32 @@ async fn one_statement_ten_times_within_one_request_is_told_once() {
         .collect();
     told.sort();
     assert_eq!(told, ["SELECT", "SELECT orders"]);
+    assert_eq!(statement(&telemetry, "SELECT orders").repeated, 1);
+}
+
+#[tokio::test]
+async fn what_tasks_of_one_request_run_is_counted_together() {
+    let (telemetry, memory, database) = orders().await;
+    let handler = async move |times: axum::extract::Path<u32>| {
+        let mut tasks = JoinSet::new();
+        for id in 0..times.0 {
+            let database = database.clone();
+            tasks.spawn(carry(async move {
+                let dish = sqlx::query("SELECT dish FROM orders WHERE id = ?").bind(id);
+                dish.fetch_optional(&database).await.unwrap();
+            }));
+        }
+        tasks.join_all().await;
+    };
+    let app = Router::new()
+        .route("/orders/{times}", get(handler))
+        .layer(telemetry.http_layer());
+    ask(&app, "/orders/9").await;
+    flush(&telemetry).await;
+    assert!(memory.logs().is_empty());
+    ask(&app, "/orders/25").await;
+    flush(&telemetry).await;
+    assert_eq!(memory.logs().len(), 1);
     assert_eq!(statement(&telemetry, "SELECT orders").repeated, 1);
 }
 

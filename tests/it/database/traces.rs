@@ -62,8 +62,11 @@ async fn a_query_is_a_client_span_under_its_request() {
     );
     let rows = read.attribute("db.response.returned_rows");
     assert_eq!(rows.and_then(|rows| rows.as_i64()), Some(2));
-    let error = failed.attribute("error.type");
-    assert_eq!(error.and_then(|error| error.as_str()), Some("1"));
+    for code in ["error.type", "db.response.status_code"] {
+        let code = failed.attribute(code).and_then(|code| code.as_str());
+        assert_eq!(code, Some("1"));
+    }
+    assert_eq!(said("db.response.status_code"), None);
     assert_eq!(
         count(&telemetry, "SELECT orders", ""),
         2,
@@ -86,6 +89,9 @@ async fn other_clients_are_timed_in_whatever_way_they_end() {
         let nameless = database::time("SELECT dishes", async { Err::<(), _>(404) });
         let nameless = nameless.error_type(|_| String::new());
         assert_eq!(nameless.await, Err(404));
+        let message = database::time("SELECT dishes", async { Err::<(), _>(404) });
+        let message = message.error_type(|code| format!("no dish {code}"));
+        assert_eq!(message.await, Err(404));
         let hangs = async {
             sleep(Duration::from_secs(60)).await;
             Ok::<_, ()>(())
@@ -105,7 +111,7 @@ async fn other_clients_are_timed_in_whatever_way_they_end() {
         assert_eq!(count(&telemetry, "SELECT menus", error), 1, "{error}");
     }
     assert_eq!(count(&telemetry, "GET session", "404"), 1);
-    assert_eq!(count(&telemetry, "SELECT dishes", "_OTHER"), 1);
+    assert_eq!(count(&telemetry, "SELECT dishes", "_OTHER"), 2);
     flush(&telemetry).await;
     let spans = memory.spans();
     let get = spans

@@ -1,4 +1,4 @@
-//! How many errors of one kind are told whole: ten at once, then one a second.
+//! How many records of one kind are told: ten at once, then one a second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
