@@ -135,7 +135,7 @@ impl Query {
     }
 
     fn describe(&self, fields: &mut Fields) {
-        describe_statement(self.source, &self.found, fields);
+        tell_statement(self.source, &self.found, fields);
         if self.returned > 0 {
             let rows = i64::try_from(self.returned).unwrap_or(i64::MAX);
             fields.number(semconv::DB_RESPONSE_RETURNED_ROWS, rows);
@@ -263,10 +263,22 @@ fn tell_repeated(source: &'static Source, found: &Found) {
         fields.message_display(format_args!(
             "{summary} ran {REPEATED} times within one request: can one query do it?"
         ));
-        describe_statement(source, found, fields);
+        tell_statement(source, found, fields);
         fields.number(semconv::DB_REPEATED, REPEATED.into());
         context::describe(fields);
     });
+}
+
+/// What is the same each time was composed once.
+fn tell_statement(source: &Source, found: &Found, fields: &mut Fields) {
+    if found.beyond.is_none() && !source.databases.pipeline.handoff.is_forked() {
+        let compose = |fields: &mut Fields| describe_statement(source, found, fields);
+        let composed = found.statement.fields(fields.limits(), compose);
+        if composed.is_some_and(|composed| fields.append(composed)) {
+            return;
+        }
+    }
+    describe_statement(source, found, fields);
 }
 
 fn describe_statement(source: &Source, found: &Found, fields: &mut Fields) {

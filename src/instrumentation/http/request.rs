@@ -114,10 +114,11 @@ fn index_of(method: &Method) -> u8 {
 }
 
 impl Protocol {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        if is_of_type(headers, b"application/grpc-web") {
+    fn of(headers: &HeaderMap) -> Self {
+        let content_type = content_type(headers);
+        if begins(content_type, b"application/grpc-web") {
             Self::GrpcWeb
-        } else if is_of_type(headers, b"application/grpc") {
+        } else if begins(content_type, GRPC) {
             Self::Grpc
         } else {
             Self::Http
@@ -125,15 +126,28 @@ impl Protocol {
     }
 }
 
+/// Of gRPC over the web, too.
+const GRPC: &[u8] = b"application/grpc";
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
 /// Whether a response's body is an event stream, which lasts for as long as anybody listens.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    is_of_type(headers, b"text/event-stream")
+    begins(content_type(headers), EVENT_STREAM)
 }
 
-fn is_of_type(headers: &HeaderMap, begins: &[u8]) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
-    let start = content_type.get(..begins.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(begins))
+/// Whether a response's body is one, or messages of gRPC.
+pub(super) fn is_stream(headers: &HeaderMap) -> bool {
+    let content_type = content_type(headers);
+    begins(content_type, EVENT_STREAM) || begins(content_type, GRPC)
+}
+
+fn content_type(headers: &HeaderMap) -> &[u8] {
+    headers.get(CONTENT_TYPE).map_or(b"", |v| v.as_bytes())
+}
+
+fn begins(content_type: &[u8], with: &[u8]) -> bool {
+    let start = content_type.get(..with.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use compact_str::CompactString;
 use rustc_hash::FxBuildHasher;
 use std::{
     hash::BuildHasher as _,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// Statements of one source that are told apart.
@@ -58,7 +61,7 @@ pub(crate) struct Source {
     spellings: InsertOnlyMap<Box<str>, &'static Statement>,
     spelling_bytes: AtomicUsize,
     /// By the text without values.
-    statements: InsertOnlyMap<Box<str>, Statement>,
+    statements: InsertOnlyMap<Arc<str>, Statement>,
     /// All that found no room.
     beyond: Statement,
 }
@@ -95,7 +98,7 @@ impl Source {
             spellings: InsertOnlyMap::new(SPELLINGS / 4, SPELLINGS),
             spelling_bytes: AtomicUsize::new(0),
             statements: InsertOnlyMap::new(STATEMENTS / 4, STATEMENTS),
-            beyond: Statement::new(0, is_other, ""),
+            beyond: Statement::new(0, is_other, "".into()),
             traits,
         }))
     }
@@ -114,8 +117,16 @@ impl Source {
     }
 
     /// What is called so by whoever runs it.
+    #[inline]
     pub(crate) fn named(&'static self, summary: &str) -> Found {
-        self.shown(CompactString::from(summary), summary.to_owned())
+        let hash = FxBuildHasher.hash_one(summary);
+        match self.statements.get(hash, |known| **known == *summary) {
+            Some(statement) => Found {
+                statement,
+                beyond: None,
+            },
+            None => self.shown(summary.into(), summary.to_owned()),
+        }
     }
 
     #[cold]
@@ -143,8 +154,9 @@ impl Source {
     fn shown(&'static self, summary: CompactString, text: String) -> Found {
         let hash = FxBuildHasher.hash_one(text.as_str());
         let make = || {
-            let statement = Statement::new(self.digest(&text), summary.clone(), &text);
-            (text.as_str().into(), statement)
+            let shown: Arc<str> = text.as_str().into();
+            let statement = Statement::new(self.digest(&text), summary.clone(), Arc::clone(&shown));
+            (shown, statement)
         };
         let known = self.statements.get(hash, |known| **known == *text);
         let insert = || self.statements.insert(hash, |known| **known == *text, make);

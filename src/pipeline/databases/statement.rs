@@ -5,6 +5,7 @@ use crate::{
     ids::SpanContext,
     metrics::{Histogram, HistogramReading, InsertOnlyMap},
     pipeline::limit::Limit,
+    records::{Composed, Fields, Limits},
     semconv,
     snapshot::{self, Distribution},
 };
@@ -32,7 +33,9 @@ const FAILURES: usize = 32;
 pub(crate) struct Statement {
     pub(crate) digest: u64,
     pub(crate) summary: CompactString,
-    pub(crate) text: Box<str>,
+    pub(crate) text: Arc<str>,
+    /// Of the records that tell of it, composed when there is the first.
+    fields: OnceLock<Option<Composed>>,
     durations: Histogram,
     rows: AtomicU64,
     errors: AtomicU64,
@@ -61,11 +64,12 @@ pub(crate) struct Ended<'a> {
 }
 
 impl Statement {
-    pub(super) fn new(digest: u64, summary: CompactString, text: &str) -> Self {
+    pub(super) fn new(digest: u64, summary: CompactString, text: Arc<str>) -> Self {
         Self {
             digest,
             summary,
-            text: text.into(),
+            text,
+            fields: OnceLock::new(),
             durations: Histogram::apart(SECONDS),
             rows: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -77,6 +81,17 @@ impl Statement {
             succeeded: OnceLock::new(),
             failed: InsertOnlyMap::new(FAILURES / 8, FAILURES),
         }
+    }
+
+    /// What records say of it, as `compose` has it the first time. `None`: that is more than fits.
+    #[inline]
+    pub(crate) fn fields(
+        &self,
+        limits: Limits,
+        compose: impl FnOnce(&mut Fields),
+    ) -> Option<&Composed> {
+        let composed = || Composed::new(limits, compose);
+        self.fields.get_or_init(composed).as_ref()
     }
 
     /// It came again and again within one request.

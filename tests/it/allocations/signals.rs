@@ -1,6 +1,7 @@
 //! What spans, lines and events allocate on the thread that they come from: nothing, once the
 //! hand-off has grown to what there is between two visits of the worker.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::{env, fs, process};
 
 use axum::Router;
 use axum::routing::get;
+use futures_util::FutureExt as _;
 use hyper::StatusCode;
 use orderscope::events::{
     ActiveUsers, CartViewed, Currency, Feature, Funnel, Money, OrderPlaced, Sessions,
@@ -16,7 +18,7 @@ use orderscope::export::{Destination, InMemory};
 use orderscope::logs::{Format, LogFile};
 use orderscope::telemetry::{Builder, Sampling};
 use orderscope::tracing_layer::Levels;
-use orderscope::{Telemetry, context, critical, track_event};
+use orderscope::{Telemetry, context, critical, database, track_event};
 use tokio::runtime::Runtime;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -103,7 +105,7 @@ fn within_a_request(telemetry: &Telemetry, use_it: fn()) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-const USES: [(&str, fn()); 5] = [
+const USES: [(&str, fn()); 6] = [
     ("error!", || {
         tracing::error!(order_id = 1024, dish = "soup", at = ?Some(7), "no answer from {}", "x");
     }),
@@ -126,10 +128,15 @@ const USES: [(&str, fn()); 5] = [
             is_open = true
         );
     }),
+    ("an operation of a database", || {
+        let read = async { Ok::<_, Infallible>(7) };
+        let read = database::time("SELECT menus", read).now_or_never();
+        assert_eq!(read, Some(Ok(7)));
+    }),
 ];
 
 #[test]
-fn lines_and_events_allocate_nothing_as_records_and_as_lines_of_a_file() {
+fn lines_events_and_operations_allocate_nothing_as_records_and_as_lines_of_a_file() {
     for format in [Format::Json, Format::Human] {
         let name = format!("orderscope-{}-allocations-{format:?}", process::id());
         let folder = env::temp_dir().join(name);
@@ -233,5 +240,6 @@ fn without_a_destination_lines_and_events_allocate_nothing_either() {
         counts.min().unwrap()
     };
     let (with, without) = (least(&mut with), least(&mut without));
-    assert_eq!(with - without, BOXES);
+    // And one for how often each operation ran in the request.
+    assert_eq!(with - without, BOXES + 1);
 }

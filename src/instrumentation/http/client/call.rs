@@ -1,7 +1,7 @@
 //! The record-once guard of an outgoing call.
 
 use super::{
-    super::request::{Protocol, Traits, is_event_stream},
+    super::request::{Traits, is_stream},
     UrlTemplate,
     failure::Known,
     peers::{Alike, Client, Peer, Series},
@@ -98,9 +98,8 @@ impl Call {
         let is_tunnel = self.method == Method::CONNECT.as_str() && response.status().is_success();
         let is_upgraded = is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS;
         // It lasts for as long as both want to.
-        let is_stream = is_event_stream(response.headers())
-            || Protocol::of(response.headers()) != Protocol::Http;
-        (!is_over && !is_upgraded && !is_stream).then_some(self)
+        let is_endless = is_upgraded || is_stream(response.headers());
+        (!is_over && !is_endless).then_some(self)
     }
 
     /// There is an error in place of a head.
