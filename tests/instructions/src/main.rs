@@ -33,6 +33,12 @@ async fn order_in_a_span(Path(id): Path<u32>) -> String {
     async { format!("order {id}") }.instrument(read).await
 }
 
+async fn order_with_an_operation(Path(id): Path<u32>) -> String {
+    let read = async { Ok::<_, Infallible>(format!("order {id}")) };
+    let Ok(order) = database::time("SELECT orders", read).await;
+    order
+}
+
 /// Whose records go somewhere, and are encoded on the way.
 fn recording(sampling: Sampling) -> Telemetry {
     let memory = Destination::in_memory("memory", &InMemory::with_bound(1 << 20));
@@ -161,6 +167,9 @@ fn main() {
     let router = match path.as_str() {
         "request_with_a_line" => Router::new().route("/orders/{id}", get(logged_order)),
         "request_with_a_span" => Router::new().route("/orders/{id}", get(order_in_a_span)),
+        "request_with_an_operation" | "silent_request_with_an_operation" => {
+            Router::new().route("/orders/{id}", get(order_with_an_operation))
+        }
         _ => Router::new().route("/orders/{id}", get(order)),
     };
     let serve_by = |telemetry: Telemetry, router: Router| {
@@ -172,10 +181,13 @@ fn main() {
             let _telemetry = silent();
             runtime.block_on(serve(&router.with_state(()), &headers, times));
         }
-        "request" | "hostile_request" => serve_by(silent(), router),
-        "recorded_request" | "request_with_a_line" | "request_with_a_span" => {
-            serve_by(recording(Sampling::ALL), router);
+        "request" | "hostile_request" | "silent_request_with_an_operation" => {
+            serve_by(silent(), router);
         }
+        "recorded_request"
+        | "request_with_a_line"
+        | "request_with_a_span"
+        | "request_with_an_operation" => serve_by(recording(Sampling::ALL), router),
         "sampled_request" => serve_by(recording(Sampling::ratio(0.01)), router),
         "bare_routes" => {
             let _telemetry = silent();
