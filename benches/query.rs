@@ -1,4 +1,4 @@
-//! What a query pays: `cargo bench --bench query`.
+//! What a query pays within a request, as services run them: `cargo bench --bench query`.
 //!
 //! SQLite in memory, on one connection of each pool; every variant runs in turn in short rounds, so
 //! that whatever else the machine does hits them alike. The figure is the median of the differences
@@ -10,14 +10,17 @@
 
 mod figures;
 
+use axum::body::Body;
 use figures::{Counting, allocations_made, median};
+use http::{Request, Response};
 use orderscope::{
     Telemetry, database,
     export::{Destination, InMemory},
 };
 use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use std::{env, process::Command, time::Duration};
+use std::{convert::Infallible, env, process::Command, time::Duration};
 use tokio::{runtime, time::Instant};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 const METRICS: &str = "metrics";
 const NAMES: [&str; 2] = [METRICS, "metrics-and-spans"];
@@ -142,5 +145,11 @@ fn main() {
         )),
     };
     let telemetry = builder.install().expect("a telemetry");
-    runtime.block_on(run(&name, &telemetry));
+    let within = service_fn(async |_: Request<Body>| {
+        run(&name, &telemetry).await;
+        Ok::<_, Infallible>(Response::new(Body::empty()))
+    });
+    let request = telemetry.http_layer().layer(within);
+    let answered = runtime.block_on(request.oneshot(Request::new(Body::empty())));
+    drop(answered.expect("an answer"));
 }
