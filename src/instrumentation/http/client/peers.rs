@@ -242,7 +242,9 @@ fn address_and_port(spelled: &str, port_of_scheme: u16) -> (Box<str>, u16) {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     let port = authority.port_u16().unwrap_or(port_of_scheme);
-    (bare.unwrap_or(host).into(), port)
+    // However it is spelled, it is one server.
+    let address = bare.unwrap_or(host).to_ascii_lowercase();
+    (address.into(), port)
 }
 
 fn port_of_scheme(uri: &Uri) -> u16 {

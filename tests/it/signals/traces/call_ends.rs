@@ -367,6 +367,19 @@ async fn what_lasts_for_as_long_as_both_want_ends_with_its_head() {
 }
 
 #[tokio::test]
+async fn a_server_is_one_however_its_name_is_spelled() {
+    let scene = Scene::new();
+    let answer = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
+    let calls = scene.telemetry.client_layer().layer(service_fn(answer));
+    for url in ["http://Kitchen.test/", "http://kitchen.TEST:80/"] {
+        drop(calls.clone().oneshot(request(url)).await.unwrap());
+    }
+    let numbers = scene.telemetry.snapshot();
+    let one = [("server.address", "kitchen.test"), ("server.port", "80")];
+    assert_eq!(numbers.histogram(DURATION, &one).count(), 2);
+}
+
+#[tokio::test]
 async fn an_ipv6_address_is_told_without_brackets() {
     let scene = Scene::new();
     let answer = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
