@@ -13,7 +13,7 @@ use http::Request;
 use orderscope::{
     Telemetry,
     clock::ManualClock,
-    context,
+    context, database,
     events::Funnel,
     export::{Destination, InMemory, Signal},
     logs::Levels,
@@ -21,6 +21,7 @@ use orderscope::{
     track_event,
 };
 use std::{
+    convert::Infallible,
     future::{Future, pending},
     pin::Pin,
     task::{Context, Waker},
@@ -33,6 +34,7 @@ use tracing_subscriber::{layer::SubscriberExt as _, registry};
 const SERIES: usize = 2_000;
 const OPEN: usize = 10_000;
 const ATTEMPTS: usize = 200_000;
+const STATEMENTS: usize = 500;
 const EDGES: u32 = 15;
 
 #[global_allocator]
@@ -190,6 +192,25 @@ fn attempts(runtime: &Runtime) {
     );
 }
 
+/// With its series of the duration.
+fn statements(runtime: &Runtime) {
+    let telemetry = built(Telemetry::builder("bench"));
+    let run = async || {
+        for table in 0..STATEMENTS {
+            let read = database::Operation::new(format!("SELECT orders_of_{table}"));
+            let read = database::time(read, async { Ok::<_, Infallible>(()) });
+            let Ok(()) = read.await;
+        }
+    };
+    let app: Router = Router::new().route("/", get(run));
+    let app = app.layer(telemetry.http_layer()).with_state(());
+    let before = held();
+    let Ok(_) = runtime.block_on(app.oneshot(request("/".to_owned())));
+    assert!(!telemetry.snapshot().statements().is_empty());
+    said("a statement of a database, its series", STATEMENTS, before);
+    none_beyond(&telemetry);
+}
+
 fn main() {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
@@ -198,4 +219,5 @@ fn main() {
     requests();
     spans();
     attempts(&runtime);
+    statements(&runtime);
 }

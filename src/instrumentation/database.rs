@@ -53,7 +53,7 @@
 //! settings, is masked to the end of the statement. A name in quotes is told; SQLite takes a name that
 //! there is not for a string, so quote values by `'`.
 //!
-//! 500 statements of each pool have a row of their own. Those beyond share the row `_OTHER`, each time
+//! 500 statements of each pool have a row of their own, 5,000 in all. Those beyond share the row `_OTHER`, each time
 //! counted in `orderscope.evictions{store="statements"}`; their summary stands on the metric all the
 //! same. 128 pools, and other clients by system and namespace, are told apart; what runs on others is of
 //! the system `_OTHER`, each time that one is asked for counted in

@@ -23,12 +23,18 @@ use statement::Statement;
 use std::{
     cmp::Reverse,
     hash::BuildHasher as _,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
 /// Pools, and other kinds of clients, that are told apart.
 const SOURCES: usize = 128;
+/// Statements of all of them together, and bytes of their spellings.
+const STATEMENTS: usize = 5_000;
+const SPELLING_BYTES: usize = 8 * 1024 * 1024;
 /// Where those beyond are gathered.
 const OTHER: &str = "_OTHER";
 /// Statements that a snapshot shows.
@@ -46,6 +52,8 @@ pub(crate) struct Databases {
     other: OnceLock<&'static Source>,
     /// Each time that a client was asked for which found no room among the sources.
     turned_away: Arc<Counter>,
+    statements: AtomicUsize,
+    spelling_bytes: AtomicUsize,
     /// What limits of records count from.
     began: Instant,
 }
@@ -65,6 +73,8 @@ impl Databases {
                 .counters
                 .evictions
                 .kept(&[(semconv::STORE, "databases")]),
+            statements: AtomicUsize::new(0),
+            spelling_bytes: AtomicUsize::new(0),
             began: pipeline.clock.now(),
             pipeline,
         }));
@@ -112,6 +122,14 @@ impl Databases {
     fn nanos(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.began).as_nanos();
         u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn has_room_for_a_statement(&self) -> bool {
+        self.statements.load(Ordering::Relaxed) < STATEMENTS
+    }
+
+    fn has_room_for_a_spelling(&self, bytes: usize) -> bool {
+        self.spelling_bytes.load(Ordering::Relaxed) + bytes <= SPELLING_BYTES
     }
 
     /// The statements that took the longest in all.

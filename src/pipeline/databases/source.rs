@@ -136,14 +136,17 @@ impl Source {
         let found = self.shown(sql::summary(text, dialect), shown);
         let has_room = found.beyond.is_none()
             && text.len() <= LONGEST_SPELLING
-            && self.spelling_bytes.load(Ordering::Relaxed) + text.len() <= SPELLING_BYTES;
+            && self.spelling_bytes.load(Ordering::Relaxed) + text.len() <= SPELLING_BYTES
+            && self.databases.has_room_for_a_spelling(text.len());
         if has_room {
             let statement = found.statement;
             self.spellings.insert(
                 hash,
                 |known| **known == *text,
                 || {
-                    self.spelling_bytes.fetch_add(text.len(), Ordering::Relaxed);
+                    for held in [&self.spelling_bytes, &self.databases.spelling_bytes] {
+                        held.fetch_add(text.len(), Ordering::Relaxed);
+                    }
                     (text.into(), statement)
                 },
             );
@@ -154,12 +157,16 @@ impl Source {
     fn shown(&'static self, summary: CompactString, text: String) -> Found {
         let hash = FxBuildHasher.hash_one(text.as_str());
         let make = || {
+            self.databases.statements.fetch_add(1, Ordering::Relaxed);
             let shown: Arc<str> = text.as_str().into();
             let statement = Statement::new(self.digest(&text), summary.clone(), Arc::clone(&shown));
             (shown, statement)
         };
         let known = self.statements.get(hash, |known| **known == *text);
-        let insert = || self.statements.insert(hash, |known| **known == *text, make);
+        let insert = || match self.databases.has_room_for_a_statement() {
+            true => self.statements.insert(hash, |known| **known == *text, make),
+            false => None,
+        };
         match known.or_else(insert) {
             Some(statement) => Found {
                 statement,

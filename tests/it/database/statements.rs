@@ -8,7 +8,11 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use hyper::Request;
-use orderscope::{Telemetry, context::carry};
+use orderscope::{
+    Telemetry,
+    context::carry,
+    database::{self, Operation},
+};
 use sqlx::AssertSqlSafe;
 use std::{convert::Infallible, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
@@ -188,6 +192,40 @@ async fn statements_beyond_the_table_are_one_and_counted_and_keep_their_summary(
             .all(|pair| pair[0].total >= pair[1].total)
     );
     assert_eq!(statement(&telemetry, "_OTHER").calls, 10);
+}
+
+#[tokio::test]
+async fn statements_of_many_clients_are_bounded_together() {
+    const SYSTEMS: [&str; 12] = [
+        "redis",
+        "mongodb",
+        "cassandra",
+        "couchdb",
+        "memcached",
+        "neo4j",
+        "hbase",
+        "couchbase",
+        "dynamodb",
+        "cosmosdb",
+        "opensearch",
+        "influxdb",
+    ];
+    let (telemetry, _, _database) = orders().await;
+    let handler = async || {
+        for system in SYSTEMS {
+            for key in 0..500 {
+                let get = Operation::new(format!("GET key_{key}")).system(system);
+                let got = database::time(get, async { Ok::<_, Infallible>(()) });
+                got.await.unwrap();
+            }
+        }
+    };
+    let app = Router::new().route("/", get(handler));
+    ask(&app.layer(telemetry.http_layer()), "/").await;
+    let numbers = telemetry.snapshot();
+    let evicted = numbers.counter("orderscope.evictions", &[("store", "statements")]);
+    assert_eq!(evicted, 12 * 500 - 5_000);
+    assert_eq!(super::all(&telemetry), 12 * 500);
 }
 
 #[tokio::test]
