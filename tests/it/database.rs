@@ -15,6 +15,7 @@ use orderscope::{
 };
 use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 const DURATION: &str = "db.client.operation.duration";
 const SUMMARY: &str = "db.query.summary";
@@ -63,6 +64,28 @@ fn statement(telemetry: &Telemetry, summary: &str) -> Statement {
     statement
 }
 
+/// Waits until this count, asked past the handle, is one.
+async fn until_there_is_one<DB>(database: &Database<DB>, count: &'static str)
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+    DB::Arguments: sqlx::IntoArguments<DB>,
+    i64: sqlx::Type<DB> + for<'r> sqlx::Decode<'r, DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+{
+    let began = Instant::now();
+    while sqlx::query_scalar::<_, i64>(count)
+        .fetch_one(database.bare())
+        .await
+        .unwrap()
+        != 1
+    {
+        assert!(began.elapsed() < Duration::from_secs(60), "{count}");
+        // MariaDB tells what it told before to who asks again within a tenth of a second.
+        sleep(Duration::from_millis(150)).await;
+    }
+}
+
 async fn flush(telemetry: &Telemetry) {
-    assert!(telemetry.flush(Duration::from_secs(10)).await);
+    assert!(telemetry.flush(Duration::from_secs(60)).await);
 }

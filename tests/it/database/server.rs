@@ -1,6 +1,6 @@
 //! Against a real PostgreSQL.
 
-use super::{DURATION, SUMMARY, all, count, flush, statement};
+use super::{DURATION, SUMMARY, all, count, flush, statement, until_there_is_one};
 use crate::postgres::Postgres;
 use orderscope::{
     Telemetry,
@@ -152,6 +152,8 @@ async fn a_query_that_a_lock_holds_up_is_slow_and_told_with_its_statement() {
             update.execute(&database).await.unwrap();
         }
     });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    until_there_is_one(&database, waits).await;
     sleep(Duration::from_millis(500)).await;
     holder.commit().await.unwrap();
     held.await.unwrap();
@@ -185,7 +187,8 @@ async fn a_server_that_goes_amid_a_query_is_an_error_and_work_goes_on_when_it_is
         let database = database.clone();
         async move { sqlx::query("SELECT pg_sleep(60)").execute(&database).await }
     });
-    sleep(Duration::from_millis(300)).await;
+    let runs = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    until_there_is_one(&database, runs).await;
     postgres.stop();
     let error = hangs.await.unwrap().unwrap_err();
     let snapshot = telemetry.snapshot();
