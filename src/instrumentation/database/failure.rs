@@ -1,7 +1,7 @@
 //! What errors of sqlx are called.
 
 use super::query::Failure;
-use compact_str::{CompactString, ToCompactString as _};
+use compact_str::CompactString;
 use sqlx::error::DatabaseError;
 
 /// Longer codes are none.
@@ -43,7 +43,7 @@ pub(super) fn failure(error: &sqlx::Error) -> Failure {
 fn code(error: &dyn DatabaseError) -> Option<CompactString> {
     #[cfg(feature = "sqlx-mysql")]
     if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return Some(error.number().to_compact_string());
+        return Some(compact_str::format_compact!("{}", error.number()));
     }
     let code = error.code().filter(|code| is_code(code));
     code.map(CompactString::from)

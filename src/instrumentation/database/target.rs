@@ -1,8 +1,10 @@
 //! Where a pool leads.
 
 use crate::{pipeline::Traits, redaction::sql::Dialect};
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-postgres"))]
 use compact_str::CompactString;
-use std::{any::Any, path::Path};
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-postgres"))]
+use std::path::Path;
 
 /// What operations on a pool are told by.
 pub(super) fn traits<DB: sqlx::Database>(name: &str, pool: &sqlx::Pool<DB>) -> Traits {
@@ -12,13 +14,21 @@ pub(super) fn traits<DB: sqlx::Database>(name: &str, pool: &sqlx::Pool<DB>) -> T
         "SQLite" => ("sqlite", Dialect::Sqlite),
         _ => ("other_sql", Dialect::Unknown),
     };
-    let mut traits = Traits {
+    let traits = Traits {
         pool: name.into(),
         ..Traits::of_system(system, dialect)
     };
-    let options = pool.connect_options();
-    let options: &dyn Any = &*options;
-    // Their URL is not asked for: sqlx panics over that of an IPv6 address.
+    #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-postgres"))]
+    let traits = led(traits, &*pool.connect_options());
+    #[cfg(not(any(feature = "sqlx-mysql", feature = "sqlx-postgres")))]
+    let _ = pool;
+    traits
+}
+
+/// Of the databases whose options say it. Their URL is not asked for: sqlx panics over that of an IPv6
+/// address.
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-postgres"))]
+fn led(mut traits: Traits, options: &dyn std::any::Any) -> Traits {
     #[cfg(feature = "sqlx-postgres")]
     if let Some(options) = options.downcast_ref::<sqlx::postgres::PgConnectOptions>() {
         // The server's default, where none is named.
@@ -36,7 +46,6 @@ pub(super) fn traits<DB: sqlx::Database>(name: &str, pool: &sqlx::Pool<DB>) -> T
         let socket = options.get_socket().map(|socket| socket.as_path());
         leads(&mut traits, socket, options.get_host(), options.get_port());
     }
-    let _ = options;
     traits
 }
 
