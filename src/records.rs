@@ -9,7 +9,6 @@ mod critical;
 mod event;
 mod fields;
 mod levels;
-mod masked;
 
 pub(crate) use composed::Composed;
 pub(crate) use event::{

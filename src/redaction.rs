@@ -10,6 +10,7 @@
 mod cards;
 mod credentials;
 mod free_text;
+mod masking;
 mod names;
 #[cfg(test)]
 mod planted;
@@ -20,15 +21,11 @@ mod values;
 use ::http::Uri;
 use std::borrow::Cow;
 
+pub(crate) use masking::Masking;
 pub(crate) use names::is_secret_name;
 
 /// What stands where a secret stood.
 pub(crate) const MASK: &str = "***";
-
-/// Whether an attribute of this name holds SQL, by OpenTelemetry's conventions of today and before.
-pub(crate) fn is_sql_name(name: &str) -> bool {
-    matches!(name, "db.query.text" | "db.statement")
-}
 
 /// A URL: its user information and the values of its query are masked, its path is masked as text is.
 /// Its host and port, which metrics name too, are told as they are.

@@ -4,8 +4,8 @@
 //! Each is its name (length in 2 bytes), a tag, and the value: 8 bytes, or a length in 4 and the
 //! text. What must not leave the process is masked as it is written.
 
-use super::{Composed, masked::Masked};
-use crate::redaction;
+use super::Composed;
+use crate::redaction::{self, Masking};
 use std::{
     borrow::Cow,
     cell::Cell,
@@ -131,46 +131,46 @@ impl Fields {
 
     /// The record's message; what looks like a secret in it is masked.
     pub(crate) fn message(&mut self, message: &str) {
-        self.write_text(MESSAGE, message, Masked::ByPattern);
+        self.write_text(MESSAGE, message, Masking::ByPattern);
     }
 
     /// As [`message`](Self::message), of what has to be formatted.
     pub(crate) fn message_display(&mut self, message: impl fmt::Display) {
-        self.write_display(MESSAGE, message, Masked::ByPattern);
+        self.write_display(MESSAGE, message, Masking::ByPattern);
     }
 
     /// A text that comes from outside: masked whole when its name says that it is a secret, else
     /// where it looks like one.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
-        self.write_text(name, value, Masked::of(name));
+        self.write_text(name, value, Masking::of(name));
     }
 
     /// As [`text`](Self::text), under a name that this crate spells.
     pub(crate) fn told(&mut self, name: &'static str, value: &str) {
-        self.write_text(name, value, Masked::ByPattern);
+        self.write_text(name, value, Masking::ByPattern);
     }
 
     /// A text that this crate or the program's source spells.
     pub(crate) fn word(&mut self, name: &str, value: &str) {
-        self.write_text(name, value, Masked::Not);
+        self.write_text(name, value, Masking::Not);
     }
 
     /// A text of SQL that comes from outside: without its values.
     pub(crate) fn sql(&mut self, name: &str, value: &str) {
-        self.write_text(name, value, Masked::Sql);
+        self.write_text(name, value, Masking::Sql);
     }
 
     /// As [`text`](Self::text), of what has to be formatted. No lock is held meanwhile.
     pub(crate) fn display(&mut self, name: &str, value: impl fmt::Display) {
-        match Masked::of(name) {
-            Masked::Whole => self.word(name, redaction::MASK),
-            masked => self.write_display(name, value, masked),
+        match Masking::of(name) {
+            Masking::Whole => self.word(name, redaction::MASK),
+            masking => self.write_display(name, value, masking),
         }
     }
 
     /// As [`word`](Self::word), of what has to be formatted: it holds no secret any more.
     pub(crate) fn masked(&mut self, name: &str, value: impl fmt::Display) {
-        self.write_display(name, value, Masked::Not);
+        self.write_display(name, value, Masking::Not);
     }
 
     pub(crate) fn integer(&mut self, name: &str, value: i64) {
@@ -233,19 +233,19 @@ impl Fields {
         true
     }
 
-    fn write_text(&mut self, name: &str, value: &str, masked: Masked) {
+    fn write_text(&mut self, name: &str, value: &str, masking: Masking) {
         if !self.write_name(name, TEXT) {
             return;
         }
         // Cut first: the search for secrets costs by the byte.
         let value = self.cut(value, self.limit(name));
-        let value = masked.apply(value);
+        let value = masking.apply(value);
         let length = u32::try_from(value.len()).unwrap_or_default();
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(value.as_bytes());
     }
 
-    fn write_display(&mut self, name: &str, value: impl fmt::Display, masked: Masked) {
+    fn write_display(&mut self, name: &str, value: impl fmt::Display, masking: Masking) {
         if !self.write_name(name, TEXT) {
             return;
         }
@@ -261,7 +261,7 @@ impl Fields {
         let _ = write!(text, "{value}");
         self.truncated += u64::from(text.is_full);
         let written = str::from_utf8(&self.bytes[begin..]).unwrap_or_default();
-        if let Cow::Owned(masked) = masked.apply(written) {
+        if let Cow::Owned(masked) = masking.apply(written) {
             self.bytes.truncate(begin);
             self.bytes.extend_from_slice(masked.as_bytes());
         }

@@ -4,10 +4,7 @@ use super::Above;
 use crate::{
     delivery::Handoff,
     records::{Limits, Record},
-    redaction::{
-        self,
-        sql::{self, Dialect},
-    },
+    redaction::{self, Masking},
     semconv::{EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE},
 };
 use ::opentelemetry::Context;
@@ -73,24 +70,26 @@ struct Cleaning<'a> {
 
 impl Cleaning<'_> {
     fn span(&mut self, span: &mut Span) {
-        self.text(&mut span.name, self.limits.value_bytes);
+        let (limits, masking) = (self.limits, Masking::ByPattern);
+        self.text(&mut span.name, limits.value_bytes, masking);
         self.attributes(&mut span.attributes);
         for event in &mut span.events {
-            self.text(&mut event.name, self.limits.value_bytes);
+            self.text(&mut event.name, limits.value_bytes, masking);
             self.attributes(&mut event.attributes);
         }
         for link in &mut span.links {
             self.attributes(&mut link.attributes);
         }
         if let Some(status) = &mut span.status {
-            self.text(&mut status.message, self.limits.message_bytes);
+            self.text(&mut status.message, limits.message_bytes, masking);
         }
     }
 
     fn attributes(&mut self, attributes: &mut [KeyValue]) {
         for KeyValue { key, value, .. } in attributes {
             let Some(value) = value else { continue };
-            if redaction::is_secret_name(key) {
+            let masking = Masking::of(key);
+            if let Masking::Whole = masking {
                 *value = text(redaction::MASK);
                 continue;
             }
@@ -98,29 +97,24 @@ impl Cleaning<'_> {
                 EXCEPTION_MESSAGE | EXCEPTION_STACKTRACE => self.limits.message_bytes,
                 _ => self.limits.value_bytes,
             };
-            match &mut value.value {
-                Some(any_value::Value::StringValue(text)) if redaction::is_sql_name(key) => {
-                    *text = sql::masked(text, Dialect::Unknown);
-                }
-                _ => self.value(value, limit),
-            }
+            self.value(value, limit, masking);
         }
     }
 
-    fn value(&mut self, value: &mut AnyValue, limit: usize) {
+    fn value(&mut self, value: &mut AnyValue, limit: usize, masking: Masking) {
         match &mut value.value {
-            Some(any_value::Value::StringValue(text)) => self.text(text, limit),
+            Some(any_value::Value::StringValue(text)) => self.text(text, limit, masking),
             // The API has arrays of plain values, and no other nesting.
             Some(any_value::Value::ArrayValue(array)) => {
                 for value in &mut array.values {
-                    self.value(value, limit);
+                    self.value(value, limit, masking);
                 }
             }
             _ => {}
         }
     }
 
-    fn text(&mut self, text: &mut String, limit: usize) {
+    fn text(&mut self, text: &mut String, limit: usize, masking: Masking) {
         if text.len() > limit {
             self.truncated += 1;
             // `str::floor_char_boundary` is younger than our `rust-version`.
@@ -128,7 +122,7 @@ impl Cleaning<'_> {
             let end = ends.find(|end| text.is_char_boundary(*end));
             text.truncate(end.unwrap_or(0));
         }
-        if let Cow::Owned(masked) = redaction::text(text) {
+        if let Cow::Owned(masked) = masking.apply(text) {
             *text = masked;
         }
     }
@@ -419,15 +413,15 @@ mod tests {
         let mut span = tracer.start("x");
         span.set_attribute(KeyValue::new("password", 1234));
         span.set_attribute(KeyValue::new("statement", "0123456789ab"));
-        span.set_attribute(KeyValue::new("db.statement", "SELECT 'Ada'"));
+        span.set_attribute(KeyValue::new("db.statement", "SET a='Ada'"));
         span.add_event("e", vec![KeyValue::new("api_key", "k")]);
         span.end();
         let span = spans(fixture.handoff).remove(0);
         let text = |attribute: &super::KeyValue| attribute.value.clone().unwrap();
         assert_eq!(text(&span.attributes[0]), super::text("***"));
         assert_eq!(text(&span.attributes[1]), super::text("0123456789"));
-        assert_eq!(text(&span.attributes[2]), super::text("SELECT ?"));
+        assert_eq!(text(&span.attributes[2]), super::text("SET a=?"));
         assert_eq!(text(&span.events[0].attributes[0]), super::text("***"));
-        assert_eq!(fixture.truncated.load(Ordering::Relaxed), 1);
+        assert_eq!(fixture.truncated.load(Ordering::Relaxed), 2);
     }
 }

@@ -47,6 +47,12 @@ fn values_of_every_spelling_are_masked() {
             "SELECT ?, `c`, @d FROM t WHERE e = ?-?",
         ),
         (MySql, r"SELECT 'it\'s secret'", "SELECT ?"),
+        (
+            Unknown,
+            "SELECT a -- c\rFROM t WHERE b = 'x\nd'",
+            "SELECT a?",
+        ),
+        (Unknown, "SELECT a -- c\r\nFROM t", "SELECT a FROM t"),
         // What ends a comment in PostgreSQL alone.
         (
             Postgres,

@@ -81,7 +81,7 @@ impl<'a> Tokens<'a> {
             at = match (self.byte(at), self.byte(at + 1)) {
                 (b'-', b'-') => self.line_comment(at)?,
                 (b'/', b'*') => self.block_comment(at)?,
-                (b'#', _) if self.dialect == Dialect::MySql => self.end_of_line(at),
+                (b'#', _) if self.dialect == Dialect::MySql => self.end_of_line(at)?,
                 (b'#', _) if self.dialect == Dialect::Unknown => return None,
                 _ => at,
             };
@@ -91,10 +91,15 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// A carriage return ends a line in PostgreSQL alone.
-    fn end_of_line(&self, at: usize) -> usize {
-        let is_postgres = self.dialect == Dialect::Postgres;
-        self.until(at, |byte| byte == b'\n' || byte == b'\r' && is_postgres)
+    /// A carriage return by itself ends a line in PostgreSQL alone.
+    fn end_of_line(&self, at: usize) -> End {
+        let end = self.until(at, |byte| byte == b'\n');
+        let first = self.until(at, |byte| byte == b'\r');
+        match self.dialect {
+            Dialect::Postgres => Some(end.min(first)),
+            Dialect::Unknown if first + 1 < end => None,
+            _ => Some(end),
+        }
     }
 
     /// To MySQL, `5--3` is a subtraction.
@@ -103,7 +108,7 @@ impl<'a> Tokens<'a> {
         match self.dialect {
             Dialect::MySql if !is_plain => Some(at),
             Dialect::Unknown if !is_plain => None,
-            _ => Some(self.end_of_line(at)),
+            _ => self.end_of_line(at),
         }
     }
 
