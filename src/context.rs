@@ -21,7 +21,7 @@ pub(crate) use {
 };
 
 use crate::{
-    ids::SpanContext,
+    ids::{SpanContext, TraceId},
     pipeline::{self, Pipeline},
     records::{Fields, names},
     semconv,
@@ -105,6 +105,11 @@ pub(crate) fn pipeline() -> Option<&'static Pipeline> {
     with_request(|request| request.pipeline).or_else(pipeline::installed)
 }
 
+/// Whether the current request is of that trace: whoever drops something may be another one, or none.
+pub(crate) fn is_of(trace: TraceId) -> bool {
+    active().is_some_and(|current| current.trace_id == trace)
+}
+
 /// Adds what is known of the current request: its route, its user, its session.
 pub(crate) fn describe(fields: &mut Fields) {
     let _ = with_request(|request| {
@@ -176,7 +181,7 @@ fn swap(request: &mut Option<Box<Request>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{SpanId, TraceId};
+    use crate::ids::SpanId;
 
     fn request() -> Box<Request> {
         Box::new(Request {

@@ -2,8 +2,8 @@
 
 use super::with_request_mut;
 use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    Arc, LazyLock,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 /// Different things that are counted in one request; later ones are not.
@@ -14,7 +14,8 @@ const MOST: usize = 32;
 pub(crate) struct Repeats {
     /// What ran, and how often; 0: nothing yet.
     counts: [(AtomicU64, AtomicU32); MOST],
-    is_closed: bool,
+    /// Nothing is counted any more.
+    is_closed: AtomicBool,
 }
 
 /// Counts what `key` stands for in the current request: how often it ran by now, this time included.
@@ -26,17 +27,22 @@ pub(crate) fn repeated(key: u64) -> u32 {
 }
 
 impl Repeats {
-    /// Nothing is counted any more.
-    pub(crate) fn closed() -> Arc<Self> {
-        Arc::new(Self {
-            is_closed: true,
-            ..Self::default()
-        })
+    /// From here on nothing is counted, in what was carried away either.
+    pub(crate) fn close(counted: &mut Option<Arc<Self>>) {
+        static CLOSED: LazyLock<Arc<Repeats>> = LazyLock::new(|| {
+            let closed = Repeats::default();
+            closed.is_closed.store(true, Ordering::Relaxed);
+            Arc::new(closed)
+        });
+        match counted {
+            Some(counted) => counted.is_closed.store(true, Ordering::Relaxed),
+            None => *counted = Some(Arc::clone(&CLOSED)),
+        }
     }
 
     #[inline]
     fn count(&self, key: u64) -> u32 {
-        if self.is_closed {
+        if self.is_closed.load(Ordering::Relaxed) {
             return 0;
         }
         let key = key.max(1);
@@ -80,7 +86,7 @@ mod tests {
         }
         {
             let mut stream = request();
-            stream.as_mut().unwrap().repeats = Some(Repeats::closed());
+            Repeats::close(&mut stream.as_mut().unwrap().repeats);
             let _stream = enter(&mut stream);
             assert_eq!([repeated(7), repeated(8), repeated(7)], [0; 3]);
         }
@@ -109,7 +115,15 @@ mod tests {
         let mut counts = counts.concat();
         counts.sort_unstable();
         assert!(counts.into_iter().eq(1..=400), "each number comes once");
-        let _request = enter(&mut request);
-        assert_eq!(repeated(7), 401);
+        {
+            let _request = enter(&mut request);
+            assert_eq!(repeated(7), 401);
+            // Of one that has become a stream.
+            let task = carry(async { repeated(7) });
+            super::super::with_request_mut(|request| Repeats::close(&mut request.repeats));
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            assert_eq!(runtime.unwrap().block_on(task), 0);
+            assert_eq!(repeated(7), 0);
+        }
     }
 }

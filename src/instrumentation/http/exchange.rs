@@ -211,7 +211,7 @@ impl Exchange {
                     self.ends_by = EndsBy::EventStream { since: now, active };
                     if let Some(request) = &mut self.request {
                         // It asks again and again for what is new.
-                        request.repeats = Some(context::Repeats::closed());
+                        context::Repeats::close(&mut request.repeats);
                     }
                 }
             }

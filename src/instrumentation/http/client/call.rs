@@ -166,7 +166,7 @@ impl Drop for Call {
         client
             .duration(series)
             .record_duration(duration, pipeline.settings.exemplars.choose(self.span));
-        if pipeline.handoff.wants(Signal::Logs) {
+        if pipeline.handoff.wants(Signal::Logs) && context::is_of(self.span.trace_id) {
             let host = self.peer.map_or("_OTHER", |peer| &peer.address);
             let said = [self.method, host, alike.status_word(), self.error];
             context::note(now, Happened::Call(duration), &said);
