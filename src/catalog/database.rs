@@ -72,7 +72,7 @@ pub const PENDING_REQUESTS: Descriptor = Descriptor::up_down_counter(
 .with_attributes(POOL);
 
 /// From asking for a connection to having it, a new one's opening included. Of who never had one,
-/// to where the pool refused it or it was waited for no more: as long at least as it would have taken.
+/// to where the pool refused it or it was waited for no more: it would have taken at least as long.
 pub const WAIT_TIME: Descriptor = Descriptor::histogram(
     semconv::DB_CLIENT_CONNECTION_WAIT_TIME,
     Unit::SECONDS,

@@ -13,7 +13,7 @@
 //! | when | what |
 //! | --- | --- |
 //! | an operation ends | [`operation.duration`], by system, summary, namespace and `error.type`; a span of kind CLIENT named by the summary, where its trace is recorded; its statement's row in [`Snapshot::statements`] |
-//! | it took more than 300 ms ([`slow_after`](Operation::slow_after)) | a log record `orderscope.db.slow_query` of severity WARN, with the statement: of one statement ten at once, then one a second; [`Statement::slow`] counts all |
+//! | it took more than 300 ms ([`slow_after`](Operation::slow_after)) | a log record `orderscope.db.slow_query` of severity WARN, with the statement: of one statement ten at once, then one a second; [`Statement::slow`] counts all. Those without a row of their own are one in this, too |
 //! | one statement, of the first 32 that a request runs, runs the tenth time within it | a log record `orderscope.db.repeated_query` of severity WARN, once for each request, what is [carried](crate::context::carry) from it included, and statement: a query in a loop, where one may do; ten at once and one a second, as well. An event stream is free to ask again and again |
 //! | a connection is had, or is waited for no more | [`wait_time`]: of one that was not had, how long it was waited for, which is less than it would have taken |
 //! | it is given back | [`use_time`] |
@@ -29,7 +29,8 @@
 //!
 //! The two log records go to destinations; they are no lines on stderr or in a log file. sqlx itself
 //! warns of statements that take a second, in lines as well; of its events, and of whatever else is
-//! recorded as `db.query.text` or `db.statement`, the SQL leaves without values too.
+//! recorded as `db.query.text` or `db.statement`, the SQL leaves our layers without values too (but for
+//! what sqlx explains of SQLite at the level TRACE).
 //!
 //! # How an operation ends
 //!
@@ -39,7 +40,7 @@
 //! | the database refused it | its code, which is `db.response.status_code` of spans and records too: PostgreSQL's SQLSTATE (`23505`), the number of MySQL and MariaDB (`1062`) or SQLite (`2067`); `database` without one |
 //! | it succeeded as far as anybody asked: a stream that is dropped after one of its rows, since enough were taken | |
 //! | it was given up: its future was dropped before the end, or its stream while the next row was waited for | `cancelled` |
-//! | the connection or the pool failed | `io`, `tls`, `protocol`, `worker_crashed`, `pool_timeout`, `pool_closed`, `configuration`, `begin_failed`, `invalid_savepoint` |
+//! | the connection or the pool failed | `io`, `tls`, `protocol`, `worker_crashed`, `pool_timeout`, `pool_closed`, `configuration`, `begin_failed`, `invalid_savepoint`; `_OTHER` for what a newer sqlx may know |
 //! | its values did | `encode`, `decode`, `type_not_found`, `column_not_found`, `invalid_argument` |
 //! | [`time`] | `_OTHER`, or what [`Timed::error_type`] says |
 //!
@@ -53,11 +54,12 @@
 //! settings, is masked to the end of the statement. A name in quotes is told; SQLite takes a name that
 //! there is not for a string, so quote values by `'`.
 //!
-//! 500 statements of each pool have a row of their own, 5,000 in all. Those beyond share the row `_OTHER`, each time
+//! 500 statements of each pool have a row of their own, 5,000 in all with 4 MiB of text. Those beyond share the row `_OTHER`, each time
 //! counted in `orderscope.evictions{store="statements"}`; their summary stands on the metric all the
 //! same. 128 pools, and other clients by system and namespace, are told apart; what runs on others is of
 //! the system `_OTHER`, each time that one is asked for counted in
-//! `orderscope.evictions{store="databases"}`. Their connections are shown under the pool's own name.
+//! `orderscope.evictions{store="databases"}`. Their connections are shown under the pool's own name, those beyond 256
+//! names under `_OTHER`.
 //!
 //! # What a pool can tell
 //!

@@ -32,9 +32,10 @@ use std::{
 
 /// Pools, and other kinds of clients, that are told apart.
 const SOURCES: usize = 128;
-/// Statements of all of them together, and bytes of their spellings.
+/// Statements of all of them together, and bytes of their texts and of their spellings.
 const STATEMENTS: usize = 5_000;
-const SPELLING_BYTES: usize = 8 * 1024 * 1024;
+const TEXT_BYTES: usize = 4 * 1024 * 1024;
+const SPELLING_BYTES: usize = 4 * 1024 * 1024;
 /// Where those beyond are gathered.
 const OTHER: &str = "_OTHER";
 /// Statements that a snapshot shows.
@@ -53,6 +54,7 @@ pub(crate) struct Databases {
     /// Each time that a client was asked for which found no room among the sources.
     turned_away: Arc<Counter>,
     statements: AtomicUsize,
+    text_bytes: AtomicUsize,
     spelling_bytes: AtomicUsize,
     /// What limits of records count from.
     began: Instant,
@@ -74,6 +76,7 @@ impl Databases {
                 .evictions
                 .kept(&[(semconv::STORE, "databases")]),
             statements: AtomicUsize::new(0),
+            text_bytes: AtomicUsize::new(0),
             spelling_bytes: AtomicUsize::new(0),
             began: pipeline.clock.now(),
             pipeline,
@@ -118,14 +121,15 @@ impl Databases {
         }
     }
 
-    /// One more than there are since the telemetry began: a limit takes 0 for never.
+    /// As limits count.
     fn nanos(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.began).as_nanos();
-        u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1)
+        u64::try_from(since).unwrap_or(u64::MAX)
     }
 
-    fn has_room_for_a_statement(&self) -> bool {
+    fn has_room_for_a_statement(&self, bytes: usize) -> bool {
         self.statements.load(Ordering::Relaxed) < STATEMENTS
+            && self.text_bytes.load(Ordering::Relaxed) + bytes <= TEXT_BYTES
     }
 
     fn has_room_for_a_spelling(&self, bytes: usize) -> bool {

@@ -14,7 +14,7 @@ pub struct Statement {
     pub system: String,
     /// Of the text and the system: 16 hexadecimal digits, the same in every replica and release.
     pub digest: String,
-    /// `db.query.summary`; `_OTHER`: of all statements that found no room, 500 a pool and 5,000 in all.
+    /// `db.query.summary`; `_OTHER`: of all statements that found no room, 500 a pool and 5,000, or 4 MiB of text, in all.
     pub summary: String,
     /// Without values and comments, at most 2 KiB; empty for `_OTHER`.
     pub text: String,

@@ -44,7 +44,7 @@ struct Shared<DB: sqlx::Database> {
 struct Watched<DB: sqlx::Database> {
     pool: sqlx::Pool<DB>,
     pending: AtomicU64,
-    series: Arc<PoolSeries>,
+    series: &'static PoolSeries,
 }
 
 impl<DB: sqlx::Database> Database<DB> {
@@ -53,7 +53,7 @@ impl<DB: sqlx::Database> Database<DB> {
         let watched = Arc::new(Watched {
             pool,
             pending: AtomicU64::new(0),
-            series: Arc::new(source.databases.pools.series(name)),
+            series: source.databases.pools.series(name),
         });
         watched.watch(source.databases, name);
         let shared = Arc::new(Shared {
@@ -100,8 +100,8 @@ impl<DB: sqlx::Database> Database<DB> {
     }
 
     /// Waits for a connection. Its queries are measured as those of the pool are; it goes back to the
-    /// pool when it is dropped. To wait is no operation: of one that is not had, the timeout alone is
-    /// counted.
+    /// pool when it is dropped. To wait is no operation: of one that is not had, the wait is
+    /// measured, and a timeout counted.
     ///
     /// # Errors
     /// As `sqlx::Pool::acquire`.
@@ -207,7 +207,7 @@ impl<DB: sqlx::Database> Watched<DB> {
 struct Waiting<'a> {
     source: &'static Source,
     pending: &'a AtomicU64,
-    series: &'a Arc<PoolSeries>,
+    series: &'static PoolSeries,
     since: Instant,
 }
 
@@ -232,7 +232,7 @@ impl<'a> Waiting<'a> {
         }
         acquired.is_ok().then(|| Used {
             source: self.source,
-            series: Arc::clone(self.series),
+            series: self.series,
             since: self.source.databases.pipeline.clock.now(),
         })
     }
@@ -250,7 +250,7 @@ impl Drop for Waiting<'_> {
 /// A connection in use, until it is dropped.
 pub(super) struct Used {
     source: &'static Source,
-    series: Arc<PoolSeries>,
+    series: &'static PoolSeries,
     since: Instant,
 }
 

@@ -193,11 +193,10 @@ impl Query {
         });
     }
 
-    /// Whether the current request is its own: whoever drops it may be another one, or none.
+    /// Whether the current request is its own.
     fn is_at_home(&self) -> bool {
-        let [own, current] =
-            [self.parent, context::active()].map(|of| of.map(|span| span.trace_id));
-        own == current
+        self.parent
+            .is_some_and(|parent| context::is_of(parent.trace_id))
     }
 }
 

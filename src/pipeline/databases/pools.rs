@@ -12,8 +12,10 @@ use crate::{
 #[cfg(feature = "sqlx")]
 use crate::{
     catalog::database::{USE_TIME, WAIT_TIME},
-    metrics::Histogram,
+    metrics::{Histogram, InsertOnlyMap},
 };
+#[cfg(feature = "sqlx")]
+use rustc_hash::FxBuildHasher;
 use std::{
     cell::Cell,
     collections::BTreeMap,
@@ -26,6 +28,8 @@ use std::{
     thread,
     time::Duration,
 };
+#[cfg(feature = "sqlx")]
+use std::{hash::BuildHasher as _, sync::OnceLock};
 
 /// Pools that are watched at a time.
 pub(super) const MOST: usize = 256;
@@ -96,6 +100,12 @@ pub(crate) struct Pools {
     waits: Family<Histogram>,
     #[cfg(feature = "sqlx")]
     uses: Family<Histogram>,
+    /// By the name of the pool.
+    #[cfg(feature = "sqlx")]
+    series: InsertOnlyMap<Box<str>, PoolSeries>,
+    /// Of all that found no room.
+    #[cfg(feature = "sqlx")]
+    beyond: OnceLock<PoolSeries>,
     watched: Lock<Vec<Arc<Watched>>>,
     /// Held while they are asked: the timeouts of each are taken once. Who comes meanwhile does not wait
     /// long: what pools do is theirs.
@@ -152,13 +162,27 @@ impl Pools {
             waits: registry.histogram(&WAIT_TIME),
             #[cfg(feature = "sqlx")]
             uses: registry.histogram(&USE_TIME),
+            #[cfg(feature = "sqlx")]
+            series: InsertOnlyMap::new(MOST / 4, MOST),
+            #[cfg(feature = "sqlx")]
+            beyond: OnceLock::new(),
             watched: Lock::default(),
             asking: Lock::default(),
         }
     }
 
     #[cfg(feature = "sqlx")]
-    pub(crate) fn series(&self, pool: &str) -> PoolSeries {
+    pub(crate) fn series(&'static self, pool: &str) -> &'static PoolSeries {
+        let hash = FxBuildHasher.hash_one(pool);
+        let make = || (pool.into(), self.made(pool));
+        let known = self.series.get(hash, |known| **known == *pool);
+        let insert = || self.series.insert(hash, |known| **known == *pool, make);
+        let known = known.or_else(insert);
+        known.unwrap_or_else(|| self.beyond.get_or_init(|| self.made(super::OTHER)))
+    }
+
+    #[cfg(feature = "sqlx")]
+    fn made(&self, pool: &str) -> PoolSeries {
         let pool = [(semconv::DB_CLIENT_CONNECTION_POOL_NAME, pool)];
         PoolSeries {
             waits: self.waits.with(&pool),

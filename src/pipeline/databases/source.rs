@@ -158,12 +158,15 @@ impl Source {
         let hash = FxBuildHasher.hash_one(text.as_str());
         let make = || {
             self.databases.statements.fetch_add(1, Ordering::Relaxed);
+            self.databases
+                .text_bytes
+                .fetch_add(text.len(), Ordering::Relaxed);
             let shown: Arc<str> = text.as_str().into();
             let statement = Statement::new(self.digest(&text), summary.clone(), Arc::clone(&shown));
             (shown, statement)
         };
         let known = self.statements.get(hash, |known| **known == *text);
-        let insert = || match self.databases.has_room_for_a_statement() {
+        let insert = || match self.databases.has_room_for_a_statement(text.len()) {
             true => self.statements.insert(hash, |known| **known == *text, make),
             false => None,
         };
